@@ -1,1 +1,34 @@
-//! x
+//! From a trial's z-scored beta to a retrieval list and a picture, with networks that proved themselves first.
+//!
+//! ```text
+//!   folder ──Bundle::open()──► Bundle ──Decoder::warm_up()──► Decoder
+//!            every byte hashed         every golden case run     │
+//!                                                                ├─ retrieve: voxels ─backbone─► tokens ─gallery─► scores
+//!                                                                └─ blurry:   voxels ─low-level─► latent ─vae-decoder─► picture
+//! ```
+//!
+//! A [`Bundle`] is opened whole or not at all, and says which file or number disagrees with which. Warming up runs the
+//! bundle's golden cases on the engine at hand: that is the parity test, on the machine that will be used.
+//!
+//! Deliberately absent: sockets, threads, deadlines (the caller asks for a product when there is time), the identity of
+//! the stimulus (a [`Retrieval`] scores every picture alike), calibrated confidence, and diffusion (prior and UNet).
+
+mod bundle;
+mod decoder;
+mod error;
+mod gallery;
+mod network;
+mod parity;
+mod picture;
+mod retrieval;
+mod running;
+mod tensors;
+
+pub use bundle::{Bundle, BundleError};
+pub use decoder::{Decoder, Products};
+pub use error::DecodeError;
+pub use gallery::{Gallery, GalleryError};
+pub use network::Network;
+pub use parity::{NetworkReport, Parity, WarmUpReport};
+pub use picture::Picture;
+pub use retrieval::Retrieval;

@@ -1,1 +1,66 @@
-//! x
+//! The one seam to compiled networks: an [`Engine`] opens a network file as a [`Session`] over named [`Buffer`]s.
+//!
+//! ```text
+//!   EngineConfig ──start()──► Engine ──open(NetworkFile)──► Session
+//!                               │                             │
+//!              upload, download, copy ──► Buffer ◄──── run(inputs, outputs)
+//! ```
+//!
+//! A kind named in the configuration is obeyed or refused, never replaced by another. The mock is compiled always and
+//! held to the same [`conformance`] suite as the libraries; it computes a fixed linear map instead of the network.
+//! Shapes are static and every tensor that crosses the seam is float32, whatever precision a graph has inside.
+//!
+//! Deliberately absent: knowledge of MindEye (voxels, tokens, pictures), a clock, retries, and any fallback.
+
+pub mod conformance;
+
+mod buffer;
+mod error;
+mod mock;
+mod network;
+mod onnxruntime;
+mod seam;
+
+pub use buffer::Buffer;
+pub use error::{EngineError, Side};
+pub use mock::{Fault, FaultKind, MockEngine, MockPlan};
+pub use network::{NetworkFile, TensorSpec};
+pub use onnxruntime::OnnxRuntime;
+pub use seam::{Engine, Session};
+
+use mindeye_config::{EngineConfig, EngineKind};
+
+/// Starts the engine of the kind that `config` names.
+///
+/// # Errors
+/// [`EngineError::NotInThisBuild`] for a kind that was not compiled in, [`EngineError::LibraryMissing`] or
+/// [`EngineError::LibraryUnusable`] when its library cannot be loaded; all three are `is_unavailable()`.
+pub fn start(config: &EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
+    match config.kind {
+        EngineKind::Mock => Ok(Box::new(MockEngine::new(MockPlan::slow_by_ms(config.mock_delay_ms)))),
+        EngineKind::OnnxruntimeCpu => Ok(Box::new(OnnxRuntime::on_cpu(config.threads)?)),
+        kind @ (EngineKind::OnnxruntimeCuda | EngineKind::TensorrtRtx | EngineKind::Tensorrt) => {
+            Err(EngineError::NotInThisBuild { kind })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_outside_this_build_is_refused_by_name_and_never_replaced() {
+        for kind in [EngineKind::OnnxruntimeCuda, EngineKind::TensorrtRtx, EngineKind::Tensorrt] {
+            let refusal = start(&EngineConfig { kind, ..EngineConfig::default() }).err().expect("not in this build");
+            assert!(refusal.is_unavailable(), "{refusal}");
+            assert!(refusal.to_string().contains(&format!("`{kind}`")), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn the_mock_starts_without_any_library() {
+        let engine = start(&EngineConfig { kind: EngineKind::Mock, ..EngineConfig::default() }).unwrap();
+        assert_eq!(engine.kind(), EngineKind::Mock);
+    }
+}

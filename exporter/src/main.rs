@@ -1,1 +1,225 @@
-fn main() {}
+//! `mindeye-export`: weights in, ONNX graphs, galleries and bundles out.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use mindeye_config::{Failure, ModelDimensions, Precision, run_program};
+use mindeye_exporter::bundle::random_init_bundle_with_progress;
+use mindeye_exporter::gallery::encode_gallery;
+use mindeye_exporter::{ExportError, GraphRequest, RandomInit, Step, export_graph};
+use serde::Serialize;
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Weights in, ONNX graphs, galleries and bundles out.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Print the report as JSON on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Write one network as an ONNX file.
+    Graph(GraphArguments),
+    /// Make a gallery of a folder of pictures.
+    Gallery(GalleryArguments),
+    /// Make a bundle, the folder that the daemon runs from.
+    Bundle(BundleArguments),
+    /// Compile TensorRT engines into a bundle (a later version).
+    Engine(LaterArguments),
+    /// Show what a graph, bundle or engine contains (a later version).
+    Inspect(LaterArguments),
+}
+
+#[derive(clap::Args)]
+struct GraphArguments {
+    /// backbone, low-level or vae-decoder.
+    network: String,
+    /// Folder with the weights, or the .safetensors file itself.
+    #[arg(long)]
+    model: PathBuf,
+    /// The .onnx file to write; above 2 GiB the weights go to a `.data` file beside it.
+    #[arg(long)]
+    out: PathBuf,
+    /// Arithmetic of the graph; inputs and outputs are float32 always.
+    #[arg(long, value_enum, default_value = "fp32")]
+    precision: PrecisionArgument,
+    /// Examples that the graph takes at once.
+    #[arg(long, default_value = "1")]
+    batch: NonZeroUsize,
+    /// Side of a VAE's latent [default: from config.json's sample_size, else 64].
+    #[arg(long)]
+    latent_size: Option<NonZeroUsize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionArgument {
+    Fp32,
+    Fp16,
+}
+
+#[derive(clap::Args)]
+struct GalleryArguments {
+    /// Folder of .png and .jpg pictures; a picture's name becomes its id.
+    #[arg(long)]
+    images: PathBuf,
+    /// CLIP image tower as ONNX: `pixel_values` to `image_tokens`.
+    #[arg(long)]
+    encoder: PathBuf,
+    /// The gallery to make.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(clap::Args)]
+#[group(id = "origin", required = true, args = ["random_init", "checkpoint"])]
+struct BundleArguments {
+    /// Random weights of demo or full size, for wiring and latency work.
+    #[arg(long, value_enum)]
+    random_init: Option<Size>,
+    /// A trained checkpoint (a later version).
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+    /// Seed of the random weights.
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// Mask to decode in [default: the phantom's visual region].
+    #[arg(long)]
+    mask: Option<PathBuf>,
+    /// The bundle to make.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Size {
+    Demo,
+    Full,
+}
+
+#[derive(clap::Args)]
+struct LaterArguments {
+    /// Whatever the verb will take.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+/// `config/model/demo.toml`, compiled in so that the program needs no file of the repository.
+const DEMO: &str = include_str!("../../config/model/demo.toml");
+
+fn main() -> ExitCode {
+    run_program(|arguments: Arguments| {
+        let json = arguments.json;
+        run(arguments.verb, json).map_err(|error| Failure::new(error.exit(), error))
+    })
+}
+
+fn run(verb: Verb, json: bool) -> Result<(), ExportError> {
+    match verb {
+        Verb::Graph(arguments) => graph(&arguments, json),
+        Verb::Gallery(arguments) => gallery(&arguments, json),
+        Verb::Bundle(arguments) => bundle(&arguments, json),
+        Verb::Engine(_) => Err(later("verb `engine` is", "ONNX Runtime runs the graphs as they are")),
+        Verb::Inspect(_) => Err(later("verb `inspect` is", "`graph --json` reports what it writes")),
+    }
+}
+
+fn graph(arguments: &GraphArguments, json: bool) -> Result<(), ExportError> {
+    let precision = match arguments.precision {
+        PrecisionArgument::Fp32 => Precision::Fp32,
+        PrecisionArgument::Fp16 => Precision::Fp16,
+    };
+    let request = GraphRequest {
+        precision,
+        batch: arguments.batch.get(),
+        latent_side: arguments.latent_size.map(NonZeroUsize::get),
+        ..GraphRequest::new(&arguments.network, &arguments.model, &arguments.out)
+    };
+    let report = export_graph(&request)?;
+    for line in &report.set_aside {
+        eprintln!("left aside {line}");
+    }
+    let (out, mib) = (arguments.out.display(), report.bytes >> 20);
+    let told = format!(
+        "{out}: {} with {} parameters in {} tensors, {mib} MiB",
+        report.network, report.parameters, report.tensors
+    );
+    tell(json, &report, &told);
+    Ok(())
+}
+
+fn gallery(arguments: &GalleryArguments, json: bool) -> Result<(), ExportError> {
+    let mut bar = Bar::new();
+    let report = encode_gallery(&arguments.images, &arguments.encoder, &arguments.out, &mut |step| bar.show(step))?;
+    bar.finish();
+    let (out, encoder) = (arguments.out.display(), &report.encoder);
+    let told = format!("{out}: {} pictures of {}x{} by {encoder}", report.count, report.tokens, report.token_dim);
+    tell(json, &report, &told);
+    Ok(())
+}
+
+fn bundle(arguments: &BundleArguments, json: bool) -> Result<(), ExportError> {
+    match arguments.random_init {
+        Some(Size::Demo) => {}
+        Some(Size::Full) => return Err(later("`--random-init full` is", "`--random-init demo` makes a small bundle")),
+        None => return Err(later("`--checkpoint` is", "`--random-init demo` makes a bundle without weights")),
+    }
+    let dimensions: ModelDimensions = mindeye_config::from_toml(DEMO, Path::new("config/model/demo.toml"))?;
+    let init = RandomInit { dimensions, seed: arguments.seed, mask: arguments.mask.as_deref() };
+    let mut bar = Bar::new();
+    let manifest = random_init_bundle_with_progress(&init, &arguments.out, &mut |step| bar.show(step))?;
+    bar.finish();
+    let (out, sizes) = (arguments.out.display(), &manifest.dimensions);
+    let told =
+        format!("{out}: {} voxels to {}x{} tokens. {}", sizes.voxels, sizes.tokens, sizes.token_dim, manifest.note);
+    tell(json, &manifest, &told);
+    Ok(())
+}
+
+fn later(what: &str, instead: &str) -> ExportError {
+    ExportError::NotYet { what: what.into(), instead: instead.into() }
+}
+
+#[expect(clippy::print_stdout, reason = "standard output is where a program's answer goes")]
+fn tell(json: bool, report: &impl Serialize, told: &str) {
+    let machine = || serde_json::to_string_pretty(report).expect("reports hold names and numbers only");
+    println!("{}", if json { machine() } else { told.to_owned() });
+}
+
+/// A bar on a terminal, plain lines elsewhere.
+struct Bar {
+    bar: Option<ProgressBar>,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}");
+            ProgressBar::new(0).with_style(style.expect("the template is a constant without errors"))
+        });
+        Self { bar }
+    }
+
+    fn show(&mut self, step: Step<'_>) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(step.of as u64);
+                bar.set_position(step.done as u64);
+                bar.set_message(step.what.to_owned());
+            }
+            None => eprintln!("{}/{} {}", step.done + 1, step.of, step.what),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

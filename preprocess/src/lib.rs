@@ -1,1 +1,51 @@
-//! x
+//! From raw volumes to single-trial betas: the same stages offline and online.
+//!
+//! ```text
+//!   RawVolume ──Gather──► Pattern ──► RunningMoments ──► VolumeRing        (every volume)
+//!   bytes       mask      f32[V]      mean, SD           last N, gaps
+//!                                                            │
+//!   Event ──────────────────────► due at onset + lag ────────┴──► TrialBeta ──ZscoreTable──► z-scored Pattern
+//! ```
+//!
+//! [`RunPreprocessor`] is the whole of it, read top to bottom; [`Stage`] and [`conformance`] hold its parts to the same
+//! promises; [`phantom`] is the simulated head for tests, demo and benches; [`read_bold`] streams a recorded run.
+//!
+//! Deliberately absent: sockets, a clock (the caller times each call), threads of its own, names of stimuli.
+//! Not there yet: motion correction, a design with haemodynamic response and drift (GLM), BIDS derivatives.
+
+mod affine;
+mod beta;
+pub mod conformance;
+mod error;
+mod event;
+mod grid;
+mod mask;
+mod moments;
+mod nifti_io;
+mod nifti_write;
+mod pattern;
+pub mod phantom;
+mod ring;
+mod run;
+mod stage;
+mod storage;
+mod trial;
+mod volume;
+mod window;
+mod zscore;
+
+pub use affine::AffineSource;
+pub use beta::{MissedReason, TrialBeta, TrialMissed};
+pub use error::PreprocessError;
+pub use event::{Event, EventChange};
+pub use grid::Grid;
+pub use mask::{Gather, Mask};
+pub use moments::RunningMoments;
+pub use nifti_io::{Bold, TimeUnit, read_bold};
+pub use nifti_write::{write_bold, write_volume};
+pub use pattern::Pattern;
+pub use ring::{RecordedVolume, Slot, VolumeRing};
+pub use run::{RunPreprocessor, TimedVolume, TrialOutcomes};
+pub use stage::Stage;
+pub use volume::{RawVolume, VoxelType};
+pub use zscore::{FrozenZscore, ZscoreTable};

@@ -1,0 +1,131 @@
+//! Every address of the HTTP interface, as the contract has them.
+
+use super::assets::ASSETS;
+use super::guard::{same_origin, same_token, secure};
+use super::{Shared, socket};
+use crate::app::wake_up;
+use crate::ingest::Command;
+use crate::publish::PublishEvent;
+use axum::Json;
+use axum::Router;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use mindeye_config::Sha256;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::{Arc, PoisonError};
+
+/// Longest request body in bytes: receipts and commands are small.
+const MAX_BODY: usize = 4096;
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    let pages = ASSETS.iter().fold(Router::new(), |router, asset| {
+        router.route(asset.path, get(move || async move { ([(CONTENT_TYPE, asset.kind)], asset.content) }))
+    });
+    pages
+        .route("/ws", get(socket::upgrade))
+        .route("/api/v1/latest", get(latest))
+        .route("/api/v1/feedback", get(feedback))
+        .route("/api/v1/gallery/{id}", get(thumb))
+        .route("/api/v1/shown", post(shown))
+        .route("/api/v1/command", post(command))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .layer(axum::middleware::from_fn(secure))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(shared)
+}
+
+async fn latest(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.latest.trial() {
+        Some(frame) => ([(CONTENT_TYPE, "application/json")], frame.json.to_string()).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, "no trial has been decoded yet"),
+    }
+}
+
+/// No feedback source is configured in this version, so the number is always missing.
+async fn feedback() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+/// Identifiers are looked up in the gallery; no part of a request becomes a path.
+async fn thumb(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    let path = shared.gallery.as_ref().and_then(|gallery| gallery.thumb_path(gallery.find(&id)?));
+    match path.and_then(|path| std::fs::read(path).ok()) {
+        Some(png) => ([(CONTENT_TYPE, "image/png")], png).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, "the gallery has no picture of this name"),
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], shared.vitals.exposition()).into_response()
+}
+
+/// A receipt: this revision was on the screen at that time (of the page's own clock).
+#[derive(Deserialize, Serialize)]
+struct Shown {
+    trial: u32,
+    revision: u32,
+    sha256: Sha256,
+    t_presented: f64,
+}
+
+async fn shown(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    receipt: Result<Json<Shown>, JsonRejection>,
+) -> Response {
+    if !same_origin(&headers) {
+        return refuse(StatusCode::FORBIDDEN, "receipts are taken from our own page or from programs");
+    }
+    let receipt = match receipt {
+        Ok(Json(receipt)) => receipt,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.body_text()),
+    };
+    let message = json!({
+        "protocol": crate::protocol::RESULT_PROTOCOL, "type": "shown",
+        "trial": receipt.trial, "revision": receipt.revision, "sha256": receipt.sha256,
+        "t_presented": receipt.t_presented, "t_received_unix_s": shared.clock.unix_s(),
+    });
+    match shared.publish.try_send(PublishEvent::Shown(message)) {
+        Ok(()) => StatusCode::ACCEPTED.into_response(),
+        Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the publisher is busy; send the receipt again"),
+    }
+}
+
+#[derive(Deserialize)]
+struct OperatorRequest {
+    token: String,
+    command: String,
+}
+
+async fn command(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    request: Result<Json<OperatorRequest>, JsonRejection>,
+) -> Response {
+    let request = match request {
+        Ok(Json(request)) => request,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.body_text()),
+    };
+    if !same_origin(&headers) || !same_token(&request.token, &shared.operator_token) {
+        return refuse(StatusCode::FORBIDDEN, "the operator token printed at start is needed");
+    }
+    let Some(command) = Command::named(&request.command) else {
+        return refuse(StatusCode::NOT_IMPLEMENTED, "this version knows the commands arm, stop, blank and unblank");
+    };
+    if shared.commands.try_send(command).is_err() {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many commands wait; send it again");
+    }
+    wake_up(&shared.wake.lock().unwrap_or_else(PoisonError::into_inner));
+    StatusCode::ACCEPTED.into_response()
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "error": message }))).into_response()
+}

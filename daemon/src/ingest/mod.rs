@@ -1,0 +1,21 @@
+//! The door: every message is judged by one pure state machine, saved by one writer, and answered only when it is safe.
+//!
+//! ```text
+//!   ROUTER ──► intake (judge) ──┬──► preprocess queue        at once
+//!      ▲                        └──► committer (write, sync) ──► `accepted`
+//!      └───────────── replies ────────────┘
+//! ```
+
+mod committer;
+mod intake;
+mod limits;
+mod reply;
+mod router;
+mod timeline;
+
+pub use committer::{CommitItem, Committed, Committer, Save, Saved};
+pub use intake::{Intake, RunStartVerdict, Verdict, VolumeVerdict};
+pub use limits::Limits;
+pub use reply::Reply;
+pub use router::{Command, Router, RouterParts};
+pub use timeline::Timeline;

@@ -1,0 +1,164 @@
+//! An append-only file of records that never keeps half a batch.
+
+use super::record::{Record, decode_record};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+const MAGIC: &[u8; 16] = b"MINDEYE-JRNL-1\r\n";
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The system refused.
+    #[error("journal {}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file does not begin as a journal does.
+    #[error("{} is not a journal of this version: it begins with {found:?}, not {MAGIC:?}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its first bytes.
+        found: Vec<u8>,
+    },
+    /// A record is whole but says something that this version cannot read.
+    #[error("journal {}: record {record}: {message}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Number of the record, from 0.
+        record: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// The file holds no whole run_start record.
+    #[error("journal {} holds no run_start record", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl JournalError {
+    pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// The whole records of the journal at `path` and the length of the file up to the last of them.
+///
+/// # Errors
+/// [`JournalError`] when the file cannot be read or is not a journal; a torn tail is not an error.
+pub fn read_records(path: &Path) -> Result<(Vec<Record>, u64), JournalError> {
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(JournalError::io(path))?;
+    if !bytes.starts_with(MAGIC) && !MAGIC.starts_with(&bytes) {
+        let found = bytes[..bytes.len().min(MAGIC.len())].to_vec();
+        return Err(JournalError::Foreign { path: path.to_path_buf(), found });
+    }
+    let mut at = MAGIC.len().min(bytes.len());
+    let mut records = Vec::new();
+    while let Some((record, taken)) = decode_record(&bytes[at..]) {
+        records.push(record);
+        at += taken;
+    }
+    Ok((records, at as u64))
+}
+
+/// A journal open for appending.
+#[derive(Debug)]
+pub struct AppendFile {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl AppendFile {
+    /// Opens or creates the journal at `path` and cuts a torn tail, so that the next record follows the last whole one.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the file cannot be opened or is not a journal.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let whole = if path.exists() { read_records(path)?.1 } else { 0 };
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(JournalError::io(path))?;
+        let mut journal = Self { path: path.to_path_buf(), file, length: whole };
+        journal.cut().map_err(JournalError::io(path))?;
+        if whole < MAGIC.len() as u64 {
+            journal.length = 0;
+            journal.append(MAGIC)?;
+            journal.sync()?;
+        }
+        Ok(journal)
+    }
+
+    /// Appends `bytes` (whole records). On failure the file is cut back to what it held before.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`]; nothing of `bytes` is kept then.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+        match self.file.write_all(bytes) {
+            Ok(()) => {
+                self.length += bytes.len() as u64;
+                Ok(())
+            }
+            Err(source) => {
+                self.cut().map_err(JournalError::io(&self.path))?;
+                Err(JournalError::Io { path: self.path.clone(), source })
+            }
+        }
+    }
+
+    /// Waits until everything appended is on the disk.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        self.file.sync_data().map_err(JournalError::io(&self.path))
+    }
+
+    fn cut(&mut self) -> std::io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.seek(SeekFrom::Start(self.length)).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::encode_record;
+    use super::*;
+
+    #[test]
+    fn a_tail_torn_at_any_byte_is_cut_and_the_next_record_follows_the_last_whole_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut first = Vec::new();
+        encode_record(1, b"first", b"", &mut first);
+        let mut second = Vec::new();
+        encode_record(2, b"second", b"body", &mut second);
+        for torn in 0..second.len() {
+            let mut bytes = MAGIC.to_vec();
+            bytes.extend(&first);
+            bytes.extend(&second[..torn]);
+            std::fs::write(&path, &bytes).unwrap();
+            AppendFile::open(&path).unwrap().append(&second).unwrap();
+            let kinds: Vec<u8> = read_records(&path).unwrap().0.iter().map(|record| record.kind).collect();
+            assert_eq!(kinds, [1, 2], "torn after {torn} bytes");
+        }
+    }
+
+    #[test]
+    fn another_file_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notes.txt");
+        std::fs::write(&path, "somebody's notes on the session").unwrap();
+        assert!(matches!(AppendFile::open(&path), Err(JournalError::Foreign { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's notes on the session");
+    }
+}

@@ -1,0 +1,101 @@
+//! Trials waiting to be decoded: earliest deadline first, bounded, and what has no deadline gives way.
+
+use super::RunInfo;
+use mindeye_config::Moment;
+use mindeye_preprocess::TrialBeta;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A beta to decode.
+#[derive(Debug, Clone)]
+pub struct DecodeJob {
+    /// Its run.
+    pub run: Arc<RunInfo>,
+    /// The beta, z-scored.
+    pub beta: Arc<TrialBeta>,
+    /// When the last answer must be out; `None` for an estimate made before the trial is due.
+    pub deadline: Option<Moment>,
+}
+
+/// A queue of jobs shared by the preprocess and the decode thread.
+#[derive(Debug)]
+pub struct Mailbox {
+    state: Mutex<State>,
+    changed: Condvar,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: Vec<DecodeJob>,
+    closed: bool,
+}
+
+impl Mailbox {
+    /// An empty mailbox for at most `capacity` jobs.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), capacity }
+    }
+
+    /// Adds a job and returns the one that had to give way, if any: an older estimate of the same trial, or, when the
+    /// mailbox is full, the job with the latest deadline.
+    pub fn push(&self, job: DecodeJob) -> Option<DecodeJob> {
+        let mut state = self.lock();
+        let same = |other: &DecodeJob| Arc::ptr_eq(&other.run, &job.run) && other.beta.trial == job.beta.trial;
+        let outdated = state.jobs.iter().position(same).map(|at| state.jobs.remove(at));
+        state.jobs.push(job);
+        let displaced = if state.jobs.len() > self.capacity { take_latest(&mut state.jobs) } else { None };
+        self.changed.notify_one();
+        displaced.or(outdated)
+    }
+
+    /// The job with the earliest deadline, as soon as there is one; `None` once the mailbox is closed and empty.
+    pub fn pop(&self) -> Option<DecodeJob> {
+        let mut state = self.lock();
+        loop {
+            if let Some(at) = earliest(&state.jobs) {
+                return Some(state.jobs.remove(at));
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets `pop` return `None` once nothing is left.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Jobs that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().jobs.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Deadline, then order of arrival; jobs without a deadline come last.
+fn earliest(jobs: &[DecodeJob]) -> Option<usize> {
+    (0..jobs.len()).min_by_key(|&at| (urgency(&jobs[at]), at))
+}
+
+fn take_latest(jobs: &mut Vec<DecodeJob>) -> Option<DecodeJob> {
+    let at = (0..jobs.len()).max_by_key(|&at| (urgency(&jobs[at]), at))?;
+    Some(jobs.remove(at))
+}
+
+fn urgency(job: &DecodeJob) -> Moment {
+    job.deadline.unwrap_or(Moment(u64::MAX))
+}

@@ -1,0 +1,249 @@
+//! The preprocess thread: one loop that owns all run state and never waits for a decoder.
+
+use super::run_worker::{DueTrial, Recipe, RunWorker, VolumeOutput};
+use super::{DecodeJob, Mailbox, RunInfo, VolumeWork, Work};
+use crate::journal::{InputContent, RecordedRun};
+use crate::publish::{DueNotice, PublishEvent, VolumeNotice};
+use crate::vitals::Vitals;
+use crossbeam_channel::{Receiver, Sender};
+use mindeye_config::{Clock, Moment, Step};
+use mindeye_preprocess::Event;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the loop is connected to.
+pub struct PreprocessContext {
+    /// Bundle and limits.
+    pub recipe: Recipe,
+    /// From due to deadline, in seconds of the run's clock; `None` is one TR.
+    pub deadline_s: Option<f64>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Decode thread.
+    pub mailbox: Arc<Mailbox>,
+    /// Publish thread.
+    pub publish: Sender<PublishEvent>,
+    /// Counters.
+    pub vitals: Arc<Vitals>,
+}
+
+/// Works until `work` closes.
+pub fn preprocess_loop(context: &PreprocessContext, work: &Receiver<Work>) {
+    let mut worker: Option<RunWorker> = None;
+    while let Ok(item) = work.recv() {
+        context.vitals.set_queue_depth(work.len());
+        match item {
+            Work::Open { run, recorded } => {
+                context.close(worker.take());
+                worker = context.open(run, recorded.as_deref());
+            }
+            Work::Volume(volume) => context.volume(worker.as_mut(), &volume),
+            Work::Event(event) => context.event(worker.as_mut(), &event),
+            Work::Close => context.close(worker.take()),
+        }
+    }
+    context.mailbox.close();
+}
+
+impl PreprocessContext {
+    fn send(&self, event: PublishEvent) {
+        // The publisher is gone only when the daemon stops.
+        let _ = self.publish.send(event);
+    }
+
+    fn open(&self, run: Arc<RunInfo>, recorded: Option<&RecordedRun>) -> Option<RunWorker> {
+        match RunWorker::new(&self.recipe, run) {
+            Ok(mut worker) => {
+                if let Some(recorded) = recorded {
+                    self.catch_up(&mut worker, recorded);
+                }
+                Some(worker)
+            }
+            Err(error) => {
+                self.send(PublishEvent::Trouble(format!("the run cannot be preprocessed: {error}")));
+                None
+            }
+        }
+    }
+
+    /// Feeds what an earlier process saved, so that every beta is that of an uninterrupted run.
+    fn catch_up(&self, worker: &mut RunWorker, recorded: &RecordedRun) {
+        self.send(PublishEvent::CatchingUp(true));
+        for volume_or_event in recorded_work(recorded) {
+            match volume_or_event {
+                Work::Volume(volume) => self.restored_volume(worker, &volume),
+                Work::Event(event) => self.event(Some(worker), &event),
+                Work::Open { .. } | Work::Close => {}
+            }
+        }
+        self.send(PublishEvent::CatchingUp(false));
+    }
+
+    fn volume(&self, worker: Option<&mut RunWorker>, volume: &VolumeWork) {
+        let Some(worker) = worker else { return };
+        let started = self.clock.now();
+        let Some(mut output) = self.advance(worker, volume) else { return };
+        output.timings.add(Step::Receive, volume.received);
+        output.timings.add(Step::Queue, started.since(volume.arrived));
+        self.vitals.steps(&output.timings);
+        self.announce_volume(worker, volume, &output);
+        let deadline = volume.arrived + self.deadline(&worker.run);
+        self.hand_over(worker, volume, output, deadline, false);
+    }
+
+    /// A recorded volume's deadline is counted on Unix time, which outlives the process.
+    fn restored_volume(&self, worker: &mut RunWorker, volume: &VolumeWork) {
+        let Some(output) = self.advance(worker, volume) else { return };
+        let left_s = volume.arrived_unix_s + self.deadline(&worker.run).as_secs_f64() - self.clock.unix_s();
+        let deadline = if left_s > 0.0 { self.clock.now() + Duration::from_secs_f64(left_s) } else { Moment(0) };
+        self.hand_over(worker, volume, output, deadline, true);
+    }
+
+    fn advance(&self, worker: &mut RunWorker, volume: &VolumeWork) -> Option<VolumeOutput> {
+        match worker.volume(volume, self.clock.as_ref()) {
+            Ok(output) => Some(output),
+            Err(error) => {
+                self.send(PublishEvent::Trouble(format!("volume {}: {error}", volume.index)));
+                None
+            }
+        }
+    }
+
+    fn deadline(&self, run: &RunInfo) -> Duration {
+        Duration::from_secs_f64(self.deadline_s.unwrap_or(run.start.tr_s) / run.start.speed())
+    }
+
+    fn announce_volume(&self, worker: &RunWorker, volume: &VolumeWork, output: &VolumeOutput) {
+        let notice = VolumeNotice {
+            run: worker.run.clone(),
+            index: volume.index,
+            gap_before: volume.gap_before,
+            nominal: volume.nominal,
+            timings: output.timings.clone(),
+        };
+        // Volume messages are for looking at; a busy publisher loses the newest and counts it.
+        if self.publish.try_send(PublishEvent::Volume(notice)).is_err() {
+            self.vitals.message_dropped();
+        }
+    }
+
+    fn hand_over(
+        &self,
+        worker: &RunWorker,
+        volume: &VolumeWork,
+        output: VolumeOutput,
+        deadline: Moment,
+        restored: bool,
+    ) {
+        for beta in &output.betas {
+            self.send(PublishEvent::Beta { run: worker.run.clone(), beta: beta.clone() });
+        }
+        let due_trials: Vec<u32> = output.due.iter().map(|due| due.trial).collect();
+        for due in output.due {
+            self.send(PublishEvent::Due(due_notice(worker, volume, &due, &output.timings, deadline, restored)));
+            if let (Some(beta), true) = (due.beta, deadline > self.clock.now()) {
+                self.mailbox.push(DecodeJob { run: worker.run.clone(), beta, deadline: Some(deadline) });
+            }
+        }
+        let early = |beta: &&Arc<_>| is_early(beta, &due_trials, self.recipe.decode_after_s);
+        for beta in output.betas.iter().filter(early).filter(|_| !restored) {
+            self.mailbox.push(DecodeJob { run: worker.run.clone(), beta: beta.clone(), deadline: None });
+        }
+    }
+
+    fn event(&self, worker: Option<&mut RunWorker>, event: &Event) {
+        let Some(worker) = worker else { return };
+        if let Err(error) = worker.set_event(event) {
+            self.send(PublishEvent::Trouble(format!("trial {}: {error}", event.trial)));
+        }
+    }
+
+    fn close(&self, worker: Option<RunWorker>) {
+        let Some(mut worker) = worker else { return };
+        for trial in worker.close() {
+            self.send(PublishEvent::NeverDue { run: worker.run.clone(), trial });
+        }
+        self.send(PublishEvent::Closed { run: worker.run.clone() });
+    }
+}
+
+fn is_early(beta: &mindeye_preprocess::TrialBeta, due: &[u32], decode_after_s: f64) -> bool {
+    beta.lag_s < decode_after_s && !due.contains(&beta.trial)
+}
+
+fn due_notice(
+    worker: &RunWorker,
+    volume: &VolumeWork,
+    due: &DueTrial,
+    timings: &mindeye_config::Timings,
+    deadline: Moment,
+    restored: bool,
+) -> DueNotice {
+    DueNotice {
+        run: worker.run.clone(),
+        trial: due.trial,
+        onset_s: due.onset_s,
+        due_s: due.due_s,
+        volume: volume.index,
+        nominal: volume.nominal,
+        arrived: volume.arrived,
+        arrived_unix_s: volume.arrived_unix_s,
+        deadline,
+        has_beta: due.beta.is_some(),
+        restored,
+        timings: timings.clone(),
+    }
+}
+
+/// A record as work, in the order of acceptance.
+pub(crate) fn recorded_work(recorded: &RecordedRun) -> Vec<Work> {
+    let mut clock = RecordedClock::new(recorded);
+    recorded
+        .records
+        .iter()
+        .filter_map(|(record, voxels)| match &record.content {
+            InputContent::Volume(header) => Some(Work::Volume(clock.volume(record, header, voxels))),
+            InputContent::Event(message) => Some(Work::Event(Event {
+                trial: message.event.trial,
+                onset_s: message.event.onset_s,
+                duration_s: message.event.duration_s,
+            })),
+            InputContent::RunEnd(_) => Some(Work::Close),
+            InputContent::RunStart(_) | InputContent::Command(_) => None,
+        })
+        .collect()
+}
+
+/// Rebuilds what the door knew about time when each volume was accepted.
+struct RecordedClock {
+    timeline: crate::ingest::Timeline,
+    next_index: u32,
+}
+
+impl RecordedClock {
+    fn new(recorded: &RecordedRun) -> Self {
+        Self { timeline: crate::ingest::Timeline::new(recorded.start.tr_s), next_index: 0 }
+    }
+
+    fn volume(
+        &mut self,
+        record: &crate::journal::InputRecord,
+        header: &crate::protocol::VolumeHeader,
+        voxels: &[u8],
+    ) -> VolumeWork {
+        let (start_s, nominal) = self.timeline.note(header.index, header.acquired_s);
+        let gap_before = header.index.saturating_sub(self.next_index);
+        self.next_index = header.index.saturating_add(1);
+        VolumeWork {
+            index: header.index,
+            gap_before,
+            start_s,
+            nominal,
+            dtype: header.dtype,
+            voxels: Arc::new(voxels.to_vec()),
+            arrived: record.arrived,
+            arrived_unix_s: record.arrived_unix_s,
+            received: Duration::ZERO,
+        }
+    }
+}

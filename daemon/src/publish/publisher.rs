@@ -1,0 +1,444 @@
+//! The publish thread: it writes every outcome down, sends it, and shows it, in this order.
+//!
+//! An outcome is written before it is sent, so that after a crash nothing final is published twice. The write reaches the
+//! system at once and the disk with the next status message: a killed process loses nothing, a power cut at most that interval.
+
+use super::message::target;
+use super::run::OpenRun;
+use super::{
+    Answer, DaemonState, DueNotice, Identity, Latest, ProductNotice, PublishEvent, StatusBoard, TrialMessage,
+    VolumeNotice, noise_seed, trial_json, volume_json,
+};
+use crate::blind::StimulusImage;
+use crate::journal::{AppendFile, JournalError, OUTCOMES_FILE, Outcome, OutcomeContent, read_outcomes};
+use crate::pipeline::{Decoded, Effort, RunInfo};
+use crate::vitals::Vitals;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use mindeye_config::{Clock, Moment, Sha256, Step, sha256_of_bytes};
+use mindeye_decode::Gallery;
+use mindeye_preprocess::{Pattern, TrialBeta};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// Time between status messages.
+const STATUS_EVERY: Duration = Duration::from_millis(500);
+/// Journal times remembered for trials to come.
+const JOURNAL_TIMES: usize = 256;
+
+/// A message as sent to every outlet.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Topic.
+    pub topic: &'static str,
+    /// JSON.
+    pub json: Arc<str>,
+    /// PNG, empty without a picture.
+    pub picture: Arc<Vec<u8>>,
+}
+
+/// What the publisher is connected to.
+pub struct PublisherParts {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Bound PUB socket.
+    pub socket: zmq::Socket,
+    /// Pages.
+    pub pages: broadcast::Sender<Frame>,
+    /// Newest frames for pages to come.
+    pub latest: Arc<Latest>,
+    /// Counters.
+    pub vitals: Arc<Vitals>,
+    /// Who answers.
+    pub identity: Identity,
+    /// Pictures to retrieve from.
+    pub gallery: Option<Arc<Gallery>>,
+    /// Final answers leave this long before the deadline at the latest.
+    pub guard: Duration,
+    /// From due to deadline in seconds of the run's clock, `None` is one TR; for the record.
+    pub deadline_s: Option<f64>,
+    /// Seconds after onset at which a trial is due; for the record.
+    pub decode_after_s: f64,
+    /// When pages call themselves stale.
+    pub stale_after_s: f64,
+    /// A file that gets one line per trial message.
+    pub results_file: Option<std::fs::File>,
+}
+
+/// The publish thread's state.
+pub struct Publisher {
+    parts: PublisherParts,
+    board: StatusBoard,
+    runs: Vec<OpenRun>,
+    journal_times: BTreeMap<u32, Duration>,
+    next_status: Moment,
+    shown_trial: Option<(String, u32)>,
+}
+
+impl Publisher {
+    /// A publisher that has nothing to say yet.
+    #[must_use]
+    pub fn new(parts: PublisherParts) -> Self {
+        let board = StatusBoard { state: DaemonState::Ready, ..StatusBoard::default() };
+        let next_status = parts.clock.now();
+        Self { parts, board, runs: Vec::new(), journal_times: BTreeMap::new(), next_status, shown_trial: None }
+    }
+
+    /// Works until `Shutdown` or until nobody is left to send.
+    pub fn run(mut self, events: &Receiver<PublishEvent>) {
+        loop {
+            self.call_in_expired();
+            self.send_status_when_due();
+            match events.recv_timeout(self.patience()) {
+                Ok(PublishEvent::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(event) => self.handle(event),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        self.sync_outcomes();
+    }
+
+    fn patience(&self) -> Duration {
+        let call = self.runs.iter().filter_map(|run| run.clerk.next_call()).min();
+        let until = call.map_or(self.next_status, |call| call.min(self.next_status));
+        until.since(self.parts.clock.now())
+    }
+
+    fn call_in_expired(&mut self) {
+        let now = self.parts.clock.now();
+        let expire = |run: &mut OpenRun| (run.info.clone(), run.clerk.at(now));
+        let expired: Vec<_> = self.runs.iter_mut().map(expire).collect();
+        for (run, answers) in expired {
+            answers.iter().for_each(|answer| self.publish(&run, answer));
+        }
+    }
+
+    fn handle(&mut self, event: PublishEvent) {
+        match event {
+            PublishEvent::Open { run, restored } => self.open(run, restored),
+            PublishEvent::Stimulus { run, trial, image } => self.stimulus(&run, trial, image),
+            PublishEvent::Volume(notice) => self.volume(&notice),
+            PublishEvent::Journalled { index, took } => self.journalled(index, took),
+            PublishEvent::Beta { run, beta } => self.beta(&run, &beta),
+            PublishEvent::Due(notice) => self.due(notice),
+            PublishEvent::Product(notice) => self.product(&notice),
+            PublishEvent::Decoded { run, trial, is_due } => self.decoded(&run, trial, is_due),
+            PublishEvent::DecodeFailed { run, trial, message } => self.decode_failed(&run, trial, message),
+            PublishEvent::NeverDue { run, trial } => self.never_due(&run, trial),
+            PublishEvent::Closed { run } => self.closed(&run),
+            PublishEvent::CatchingUp(begins) => {
+                self.set_state(if begins { DaemonState::CatchingUp } else { DaemonState::Running })
+            }
+            PublishEvent::Trouble(message) => self.trouble(message),
+            PublishEvent::Stopped(stopped) => {
+                self.set_state(if stopped { DaemonState::Stopped } else { DaemonState::Ready })
+            }
+            PublishEvent::Blanked(blanked) => self.blanked(blanked),
+            PublishEvent::Shown(receipt) => self.shown(receipt),
+            PublishEvent::Shutdown => {}
+        }
+    }
+
+    fn of_run(&mut self, run: &Arc<RunInfo>) -> Option<&mut OpenRun> {
+        self.runs.iter_mut().find(|open| Arc::ptr_eq(&open.info, run))
+    }
+
+    // === a run
+
+    fn open(&mut self, info: Arc<RunInfo>, restored: bool) {
+        let path = info.dir.join(OUTCOMES_FILE);
+        let recorded = read_outcomes(&path).unwrap_or_else(|error| self.without_record(&error));
+        let outcomes = AppendFile::open(&path).map_err(|error| self.trouble(error.to_string())).ok();
+        let mut run = OpenRun::new(info.clone(), self.parts.guard, outcomes);
+        if restored {
+            run.remember(&recorded);
+        }
+        self.runs.push(run);
+        self.board.run = Some(info.clone());
+        self.board.next_index = 0;
+        let context = self.context(&info);
+        self.write(&info, context, Vec::new());
+        self.set_state(DaemonState::Running);
+    }
+
+    fn without_record(&mut self, error: &JournalError) -> Vec<Outcome> {
+        self.trouble(error.to_string());
+        Vec::new()
+    }
+
+    fn context(&self, run: &RunInfo) -> OutcomeContent {
+        OutcomeContent::Context {
+            bundle: self.parts.identity.bundle.clone(),
+            engine: self.parts.identity.engine.clone(),
+            seed: self.parts.identity.seed,
+            decode_after_s: self.parts.decode_after_s,
+            deadline_s: self.parts.deadline_s.unwrap_or(run.start.tr_s),
+            top_k: self.parts.identity.top_k,
+        }
+    }
+
+    fn closed(&mut self, run: &Arc<RunInfo>) {
+        if let Some(open) = self.of_run(run) {
+            open.is_closed = true;
+        }
+        let others_are_open = self.runs.iter().any(|open| !open.is_closed);
+        if !others_are_open && self.board.state != DaemonState::Stopped {
+            self.set_state(DaemonState::Ready);
+        }
+    }
+
+    /// A closed run leaves once its last trial is final and its record is on the disk.
+    fn let_go(&mut self) {
+        self.runs.retain(|open| !open.is_closed || open.clerk.next_call().is_some());
+    }
+
+    fn stimulus(&mut self, run: &Arc<RunInfo>, trial: u32, image: Option<StimulusImage>) {
+        let Some(open) = self.of_run(run) else { return };
+        match image {
+            Some(image) => open.images.insert(trial, image),
+            None => open.images.remove(&trial),
+        };
+    }
+
+    // === volumes
+
+    fn volume(&mut self, notice: &VolumeNotice) {
+        self.board.nominal = Some(notice.nominal);
+        self.board.next_index = notice.index + 1;
+        self.send(frame("volume", &volume_json(notice), Vec::new()), false);
+    }
+
+    fn journalled(&mut self, index: u32, took: Duration) {
+        self.parts.vitals.step(Step::Journal, took);
+        self.journal_times.insert(index, took);
+        if self.journal_times.len() > JOURNAL_TIMES {
+            self.journal_times.pop_first();
+        }
+    }
+
+    // === trials
+
+    fn beta(&mut self, run: &Arc<RunInfo>, beta: &TrialBeta) {
+        let Some(open) = self.of_run(run) else { return };
+        let values = little_endian(&beta.beta);
+        match open.recorded_betas.get(&(beta.trial, beta.beta_revision)) {
+            Some(recorded) if *recorded == values => {}
+            Some(_) => {
+                self.trouble(format!("trial {}: the beta after the restart differs from the recorded one", beta.trial))
+            }
+            None => self.write(run, beta_content(beta), values),
+        }
+    }
+
+    fn due(&mut self, mut notice: DueNotice) {
+        if let Some(took) = self.journal_times.get(&notice.volume) {
+            notice.timings.add(Step::Journal, *took);
+        }
+        let now = self.parts.clock.now();
+        let run = notice.run.clone();
+        let answer = self.of_run(&run).and_then(|open| open.clerk.due(notice, now));
+        self.publish_some(&run, answer);
+    }
+
+    fn product(&mut self, notice: &ProductNotice) {
+        let Some(open) = self.of_run(&notice.run) else { return };
+        let is_late = open.clerk.is_final(notice.beta.trial);
+        let answer = open.clerk.product(notice);
+        if is_late {
+            self.write(&notice.run, late(notice), Vec::new());
+        }
+        self.publish_some(&notice.run, answer);
+    }
+
+    fn decoded(&mut self, run: &Arc<RunInfo>, trial: u32, is_due: bool) {
+        let answer = self.of_run(run).and_then(|open| open.clerk.decoded(trial, is_due));
+        self.publish_some(run, answer);
+    }
+
+    fn decode_failed(&mut self, run: &Arc<RunInfo>, trial: u32, message: String) {
+        let answer = self.of_run(run).and_then(|open| open.clerk.failed(trial));
+        self.write(run, OutcomeContent::Failed { trial, message: message.clone() }, Vec::new());
+        self.trouble(format!("trial {trial}: {message}"));
+        self.publish_some(run, answer);
+    }
+
+    fn never_due(&mut self, run: &Arc<RunInfo>, trial: u32) {
+        let answer = self.of_run(run).and_then(|open| open.clerk.never_due(trial));
+        self.publish_some(run, answer);
+    }
+
+    fn publish_some(&mut self, run: &Arc<RunInfo>, answer: Option<Answer>) {
+        if let Some(answer) = answer {
+            self.publish(run, &answer);
+        }
+    }
+
+    fn publish(&mut self, info: &Arc<RunInfo>, answer: &Answer) {
+        let begun = self.parts.clock.now();
+        let image = self.of_run(info).and_then(|open| open.images.get(&answer.trial).cloned());
+        let png = answer.picture.as_ref().map(|picture| picture.to_png()).unwrap_or_default();
+        let now = self.parts.clock.now();
+        let mut answer = answer.clone();
+        let since_due = answer.due.as_ref().map(|due| self.since_due(due, now));
+        answer.timings.add(Step::Publish, now.since(begun));
+        if let Some(since_due) = since_due {
+            answer.timings.add(Step::Total, since_due);
+        }
+        let in_time = answer.due.as_ref().is_some_and(|due| now <= due.deadline);
+        let gallery = self.parts.gallery.clone();
+        let message = TrialMessage {
+            identity: &self.parts.identity,
+            run: info,
+            answer: &answer,
+            gallery: gallery.as_deref(),
+            image: image.as_ref(),
+            png_sha256: (!png.is_empty()).then(|| sha256_of_bytes(&png)),
+            png: &png,
+            noise_seed: self.noise_seed(info, answer.trial),
+            since_due,
+            deadline_s: self.parts.deadline_s.unwrap_or(info.start.tr_s) / info.start.speed(),
+            in_time,
+        };
+        let json = trial_json(&message);
+        if answer.is_final {
+            self.count(&answer, in_time, target(&message).as_ref());
+        }
+        self.write(info, OutcomeContent::Published(json.clone()), png.clone());
+        self.write_result_line(&json);
+        let starts_trial = self.shown_trial.replace((info.start.run.to_string(), answer.trial))
+            != Some((info.start.run.to_string(), answer.trial));
+        self.send(frame("trial", &json, png), starts_trial);
+    }
+
+    /// Of a volume that an earlier process received only Unix time is left.
+    fn since_due(&self, due: &DueNotice, now: Moment) -> Duration {
+        if due.restored {
+            return Duration::from_secs_f64((self.parts.clock.unix_s() - due.arrived_unix_s).max(0.0));
+        }
+        now.since(due.arrived)
+    }
+
+    fn noise_seed(&self, run: &RunInfo, trial: u32) -> u64 {
+        let hash: &Sha256 = &self.parts.identity.bundle_hash;
+        noise_seed(hash, self.parts.identity.seed, &run.start.session, &run.start.run, trial, 0)
+    }
+
+    fn count(&mut self, answer: &Answer, in_time: bool, target: Option<&super::TargetScore>) {
+        let deadline_met = in_time && answer.effort != Effort::Skipped;
+        self.parts.vitals.trial_final(answer.effort.key(), deadline_met);
+        let ours = [Step::Backbone, Step::Retrieval, Step::LowLevel, Step::Vae, Step::Publish, Step::Total];
+        for step in ours {
+            if let Some(took) = answer.timings.get(step) {
+                self.parts.vitals.step(step, took);
+            }
+        }
+        if let Some(target) = target {
+            self.board.score.add(target);
+        }
+    }
+
+    // === state
+
+    fn set_state(&mut self, state: DaemonState) {
+        self.board.state = state;
+        self.send_status();
+    }
+
+    fn trouble(&mut self, message: String) {
+        eprintln!("trouble: {message}");
+        self.board.trouble = Some(message);
+        self.set_state(DaemonState::Degraded);
+    }
+
+    fn blanked(&mut self, blanked: bool) {
+        self.board.blanked = blanked;
+        self.send_status();
+    }
+
+    fn shown(&mut self, receipt: Value) {
+        if let Some(run) = self.board.run.clone() {
+            self.write(&run, OutcomeContent::Shown(receipt.clone()), Vec::new());
+        }
+        self.send(frame("shown", &receipt, Vec::new()), false);
+    }
+
+    fn send_status_when_due(&mut self) {
+        if self.parts.clock.now() >= self.next_status {
+            self.sync_outcomes();
+            self.let_go();
+            self.send_status();
+        }
+    }
+
+    fn send_status(&mut self) {
+        let now = self.parts.clock.now();
+        self.next_status = now + STATUS_EVERY;
+        let json = self.board.json(&self.parts.identity, &self.parts.vitals, self.parts.stale_after_s, now);
+        self.send(frame("status", &json, Vec::new()), false);
+    }
+
+    // === outlets
+
+    fn send(&self, frame: Frame, starts_trial: bool) {
+        self.parts.latest.keep(&frame, starts_trial);
+        let parts: [&[u8]; 3] = [frame.topic.as_bytes(), frame.json.as_bytes(), &frame.picture];
+        let count = if frame.topic == "trial" { 3 } else { 2 };
+        // A PUB socket drops for subscribers that are too slow; it never blocks, and without subscribers there is no error.
+        let _ = self.parts.socket.send_multipart(&parts[..count], zmq::DONTWAIT);
+        // No page may be connected.
+        let _ = self.parts.pages.send(frame);
+    }
+
+    fn write(&mut self, run: &Arc<RunInfo>, content: OutcomeContent, body: Vec<u8>) {
+        let Some(file) = self.of_run(run).and_then(|open| open.outcomes.as_mut()) else { return };
+        let mut bytes = Vec::new();
+        Outcome { content, body }.encode(&mut bytes);
+        if let Err(error) = file.append(&bytes) {
+            self.trouble(error.to_string());
+        }
+    }
+
+    fn sync_outcomes(&mut self) {
+        let files = self.runs.iter_mut().filter_map(|open| open.outcomes.as_mut());
+        let failed = files.filter_map(|file| file.sync().err()).last();
+        if let Some(error) = failed {
+            self.trouble(error.to_string());
+        }
+    }
+
+    fn write_result_line(&mut self, json: &Value) {
+        let Some(file) = self.parts.results_file.as_mut() else { return };
+        if let Err(error) = writeln!(file, "{json}") {
+            self.trouble(format!("results file: {error}"));
+        }
+    }
+}
+
+fn frame(topic: &'static str, json: &Value, picture: Vec<u8>) -> Frame {
+    Frame { topic, json: json.to_string().into(), picture: Arc::new(picture) }
+}
+
+fn late(notice: &ProductNotice) -> OutcomeContent {
+    let product = match notice.decoded {
+        Decoded::Retrieval(_) => "retrieval",
+        Decoded::Blurry(_) => "blurry",
+    };
+    OutcomeContent::Late { trial: notice.beta.trial, product: product.into() }
+}
+
+fn beta_content(beta: &TrialBeta) -> OutcomeContent {
+    OutcomeContent::Beta {
+        trial: beta.trial,
+        beta_revision: beta.beta_revision,
+        lag_s: beta.lag_s,
+        first_volume: beta.first_volume,
+        last_volume: beta.last_volume,
+    }
+}
+
+fn little_endian(pattern: &Pattern) -> Vec<u8> {
+    pattern.0.iter().flat_map(|value| value.to_le_bytes()).collect()
+}

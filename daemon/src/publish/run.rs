@@ -1,0 +1,53 @@
+//! What the publisher keeps of one run: its clerk, its stimuli, its record.
+
+use super::Clerk;
+use crate::blind::StimulusImage;
+use crate::journal::{AppendFile, Outcome, OutcomeContent};
+use crate::pipeline::RunInfo;
+use crate::protocol::EventFields;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A run that still has something to say.
+pub(super) struct OpenRun {
+    pub(super) info: Arc<RunInfo>,
+    pub(super) clerk: Clerk,
+    pub(super) images: BTreeMap<u32, StimulusImage>,
+    pub(super) outcomes: Option<AppendFile>,
+    /// Betas that an earlier process recorded, by trial and revision.
+    pub(super) recorded_betas: BTreeMap<(u32, u32), Vec<u8>>,
+    pub(super) is_closed: bool,
+}
+
+impl OpenRun {
+    pub(super) fn new(info: Arc<RunInfo>, guard: Duration, outcomes: Option<AppendFile>) -> Self {
+        let named = |event: &EventFields| Some((event.trial, event.image.clone()?));
+        let images = info.start.events.iter().filter_map(named).collect();
+        Self { info, clerk: Clerk::new(guard), images, outcomes, recorded_betas: BTreeMap::new(), is_closed: false }
+    }
+
+    /// Takes in what an earlier process published of this run.
+    pub(super) fn remember(&mut self, recorded: &[Outcome]) {
+        let mut published: BTreeMap<u32, (u32, bool)> = BTreeMap::new();
+        for outcome in recorded {
+            match &outcome.content {
+                OutcomeContent::Published(json) => {
+                    let Some(trial) = json["trial"].as_u64().and_then(|trial| u32::try_from(trial).ok()) else {
+                        continue;
+                    };
+                    let (revisions, is_final) = published.entry(trial).or_default();
+                    *revisions += 1;
+                    *is_final |= json["final"] == true;
+                }
+                OutcomeContent::Beta { trial, beta_revision, .. } => {
+                    self.recorded_betas.insert((*trial, *beta_revision), outcome.body.clone());
+                }
+                _ => {}
+            }
+        }
+        for (trial, (revisions, is_final)) in published {
+            self.clerk.remember(trial, revisions, is_final);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! From command line and files to a warm decoder: everything that can be wrong is wrong here, before a socket opens.
+
+use crate::pipeline::Recipe;
+use crate::publish::Identity;
+use mindeye_config::{Clock, DaemonConfig, EngineKind, Failure, Origin, load};
+use mindeye_decode::{Bundle, BundleError, DecodeError, Decoder, WarmUpReport};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What the command line says; it beats the configuration file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// Folder of journals.
+    pub journal: Option<PathBuf>,
+    /// Engine.
+    pub engine: Option<EngineKind>,
+    /// Volumes address.
+    pub bind: Option<String>,
+    /// Results address.
+    pub publish: Option<String>,
+    /// Pages address.
+    pub http: Option<String>,
+}
+
+/// Reads the configuration and puts the command line over it.
+///
+/// # Errors
+/// Status 64 naming file and key.
+pub fn configure(overrides: Overrides) -> Result<DaemonConfig, Failure> {
+    let mut config: DaemonConfig = match &overrides.config {
+        Some(path) => load(path).map_err(Failure::usage)?,
+        None => DaemonConfig::default(),
+    };
+    put(&mut config.journal.dir, overrides.journal);
+    put(&mut config.engine.kind, overrides.engine);
+    put(&mut config.volumes.bind, overrides.bind);
+    put(&mut config.results.bind, overrides.publish);
+    put(&mut config.http.bind, overrides.http);
+    Ok(config)
+}
+
+fn put<T>(slot: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *slot = value;
+    }
+}
+
+/// A bundle that is proven on this machine, with the decoder that serves it.
+pub struct Prepared {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// The decoder, warm.
+    pub decoder: Decoder,
+    /// What warm-up found.
+    pub report: WarmUpReport,
+    /// Who answers.
+    pub identity: Identity,
+}
+
+/// Opens the bundle at `dir`, compares estimators, starts the engine and runs every golden case.
+///
+/// # Errors
+/// Status 64 for a bundle that does not exist or a deadline that it cannot serve, 65 for a bundle that is wrong, 69 for an
+/// engine that is missing.
+pub fn prepare(dir: &Path, config: &DaemonConfig, clock: Arc<dyn Clock>) -> Result<Prepared, Failure> {
+    let bundle = open_bundle(dir)?;
+    let estimator_mismatch = compare_estimators(&bundle, config)?;
+    check_lags(&bundle, config)?;
+    let engine = mindeye_engine::start(&config.engine).map_err(|error| decode_failure(&DecodeError::from(error)))?;
+    let (decoder, report) = Decoder::warm_up(&bundle, engine, clock).map_err(|error| decode_failure(&error))?;
+    let identity = identity(&bundle, &report, config, estimator_mismatch);
+    Ok(Prepared { bundle, decoder, report, identity })
+}
+
+/// Opens the bundle at `dir` and checks every file.
+///
+/// # Errors
+/// Status 64 when `dir` does not exist, 65 when the bundle is wrong.
+pub fn open_bundle(dir: &Path) -> Result<Bundle, Failure> {
+    if !dir.is_dir() {
+        return Err(Failure::usage(format!("bundle {} does not exist or is not a folder", dir.display())));
+    }
+    Bundle::open(dir).map_err(|error: BundleError| Failure::data(error))
+}
+
+fn compare_estimators(bundle: &Bundle, config: &DaemonConfig) -> Result<Option<String>, Failure> {
+    match bundle.check_estimator() {
+        Ok(()) => Ok(None),
+        Err(mismatch) if config.allow_estimator_mismatch => Ok(Some(mismatch.to_string())),
+        Err(mismatch) => Err(Failure::data(format!(
+            "{}: {mismatch}; set allow_estimator_mismatch = true to decode all the same, with every result labelled",
+            bundle.dir.display()
+        ))),
+    }
+}
+
+/// A trial that is due before its first beta could never be answered.
+fn check_lags(bundle: &Bundle, config: &DaemonConfig) -> Result<(), Failure> {
+    let first_s = bundle.recipe.revision_lags_s[0];
+    let decode_after_s = config.deadline.decode_after_s;
+    if first_s <= decode_after_s {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "deadline.decode_after_s = {decode_after_s} s, but the bundle's first beta comes {first_s} s after onset"
+    )))
+}
+
+fn decode_failure(error: &DecodeError) -> Failure {
+    if error.is_unavailable() { Failure::unavailable(error) } else { Failure::data(error) }
+}
+
+fn identity(
+    bundle: &Bundle,
+    report: &WarmUpReport,
+    config: &DaemonConfig,
+    estimator_mismatch: Option<String>,
+) -> Identity {
+    Identity {
+        bundle: bundle.label(),
+        bundle_hash: bundle.hash.clone(),
+        bundle_note: bundle.manifest.note.clone(),
+        bundle_origin: match bundle.manifest.origin {
+            Origin::Checkpoint => "checkpoint",
+            Origin::RandomInit => "random-init",
+        },
+        engine: config.engine.kind.key().to_owned(),
+        engine_details: report.engine.clone(),
+        seed: config.trial.seed,
+        top_k: config.trial.top_k,
+        estimator_mismatch,
+    }
+}
+
+/// What every run of this bundle is made of.
+#[must_use]
+pub fn recipe(bundle: &Bundle, config: &DaemonConfig) -> Recipe {
+    Recipe {
+        preprocess: bundle.recipe.clone(),
+        mask: bundle.mask.clone(),
+        zscore: bundle.zscore.clone(),
+        ring_volumes: config.volumes.ring_volumes,
+        decode_after_s: config.deadline.decode_after_s,
+    }
+}

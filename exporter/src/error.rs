@@ -1,0 +1,162 @@
+//! What can go wrong between weights and bundle, each naming the thing, the place and both sides.
+
+use crate::onnx::GraphError;
+use crate::weights::{CONVERSION, Misfit};
+use mindeye_config::{ConfigError, Exit};
+use std::path::PathBuf;
+
+/// Why nothing was exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// A file or folder named by the user is not there.
+    #[error("{}: no such file or folder", path.display())]
+    NoSuchFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file or folder that would be overwritten.
+    #[error("{}: exists already; remove it or choose another name", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A flag whose value cannot be right.
+    #[error("{flag}: {message}")]
+    Flag {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong, with both sides.
+        message: String,
+    },
+    /// A configuration file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("{}: cannot be written: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A folder without a weights file.
+    #[error("{}: holds no weights for `{network}`; looked for {looked_for}", folder.display())]
+    NoWeights {
+        /// The folder.
+        folder: PathBuf,
+        /// The network.
+        network: &'static str,
+        /// File names that would have done.
+        looked_for: String,
+    },
+    /// A pickle.
+    #[error("{}: pickles run code when they are opened and are never read; convert it offline once: {CONVERSION}", path.display())]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A damaged safetensors file.
+    #[error("{}: not a whole safetensors file: {message}", path.display())]
+    BadHeader {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A file that is no ONNX model of the kind wanted.
+    #[error("{}: not a usable ONNX model: {message}", path.display())]
+    BadModel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// Tensors that are not those of the network.
+    #[error("{}: the tensors are not those of `{network}`: {misfit}", path.display())]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// The network.
+        network: &'static str,
+        /// Every difference.
+        misfit: Misfit,
+    },
+    /// Tensors that are not floating point.
+    #[error("{}: only F32, F16 and BF16 are read, found {tensors}", path.display())]
+    NotFloat {
+        /// The file.
+        path: PathBuf,
+        /// Their names and types.
+        tensors: String,
+    },
+    /// Tensors with NaN or infinite numbers.
+    #[error("{}: NaN or infinite numbers in {tensors}", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Their names and first places.
+        tensors: String,
+    },
+    /// A setting beside the weights that this network cannot follow.
+    #[error("{}: key `{key}`: {message}", path.display())]
+    Setting {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What is wrong, with both sides.
+        message: String,
+    },
+    /// Shapes that do not go together inside a network.
+    #[error("{}: {source}", path.display())]
+    Graph {
+        /// The weights file.
+        path: PathBuf,
+        /// The node and both shapes.
+        source: GraphError,
+    },
+    /// A picture, or a folder of pictures, that cannot be used.
+    #[error("{}: {message}", path.display())]
+    BadPicture {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A mask, volume or table of preprocessing is wrong or cannot be written.
+    #[error(transparent)]
+    Preprocess(#[from] mindeye_preprocess::PreprocessError),
+    /// An engine is missing or cannot run a graph.
+    #[error(transparent)]
+    Engine(#[from] mindeye_engine::EngineError),
+    /// Something that a later version brings.
+    #[error("{what} not in this version: {instead}")]
+    NotYet {
+        /// What was asked for, with its verb: "network `unet` is".
+        what: String,
+        /// What there is.
+        instead: String,
+    },
+}
+
+impl ExportError {
+    /// The status with which a program ends on this error.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NoSuchFile { .. } | Self::Exists { .. } | Self::Flag { .. } | Self::Config(_) => Exit::Usage,
+            Self::NotYet { .. } => Exit::Unavailable,
+            Self::Engine(error) if error.is_unavailable() => Exit::Unavailable,
+            Self::Unreadable { .. } | Self::Unwritable { .. } => Exit::Other,
+            _ => Exit::Data,
+        }
+    }
+}

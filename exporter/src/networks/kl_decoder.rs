@@ -1,0 +1,152 @@
+//! The decoder of Stable Diffusion's autoencoder, which also ends the low-level network: a map becomes a larger picture.
+//!
+//! ```text
+//!   conv_in ─ resnet ─ attention ─ resnet ─ [resnets, doubling]* ─ resnets ─ norm ─ SiLU ─ conv_out
+//!             └────── mid_block ───────┘     └───── up_blocks ─────────┘
+//! ```
+//! Spec: diffusion section 2.1, MindEye section 4.1.
+
+use super::recipes::{Drawing, VAE_EPSILON, no_picture};
+use crate::onnx::{GraphError, Wire};
+use crate::weights::{Layout, Weights};
+
+/// A side doubles from stage to stage: files with more stages than this are not decoders of pictures.
+const MOST_STAGES: usize = 8;
+
+/// Sizes of a decoder, all told by its tensors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KlDecoder {
+    /// Start of its keys, with the dot: `decoder.` or `upsampler.`.
+    pub prefix: String,
+    /// Channels of the map that goes in.
+    pub input: usize,
+    /// Channels of the middle, where the attention is.
+    pub middle: usize,
+    /// Channels of each stage, from the map outwards.
+    pub stages: Vec<usize>,
+    /// Residual blocks in each stage.
+    pub resnets: usize,
+    /// Channels of what comes out.
+    pub output: usize,
+    /// Groups of every group normalisation.
+    pub norm_groups: usize,
+}
+
+impl KlDecoder {
+    /// Reads the sizes out of the shapes in `weights`.
+    #[must_use]
+    pub fn of(weights: &Weights, prefix: &str, norm_groups: usize) -> Self {
+        let at = |key: &str, axis| weights.size(&format!("{prefix}{key}"), axis);
+        let stages = weights.count(&format!("{prefix}up_blocks.")).min(MOST_STAGES);
+        let stages = (0..stages).map(|i| at(&format!("up_blocks.{i}.resnets.0.conv1.weight"), 0));
+        Self {
+            prefix: prefix.to_owned(),
+            input: at("conv_in.weight", 1),
+            middle: at("conv_in.weight", 0),
+            stages: stages.collect(),
+            resnets: weights.count(&format!("{prefix}up_blocks.0.resnets.")),
+            output: at("conv_out.weight", 0),
+            norm_groups,
+        }
+    }
+
+    /// How many times larger a side comes out: every stage but the last doubles.
+    #[must_use]
+    pub fn magnification(&self) -> usize {
+        1 << self.doublings()
+    }
+
+    fn doublings(&self) -> usize {
+        self.stages.len().saturating_sub(1)
+    }
+
+    /// Appends the decoder's tensors.
+    pub fn add_to(&self, layout: &mut Layout) {
+        let prefix = &self.prefix;
+        let middle = self.middle;
+        layout.conv(&format!("{prefix}conv_in"), middle, self.input, 3);
+        add_resnet(layout, &format!("{prefix}mid_block.resnets.0"), middle, middle);
+        let attention = format!("{prefix}mid_block.attentions.0");
+        layout.norm(&format!("{attention}.group_norm"), middle);
+        for projection in ["to_q", "to_k", "to_v", "to_out.0"] {
+            layout.linear(&format!("{attention}.{projection}"), middle, middle);
+        }
+        add_resnet(layout, &format!("{prefix}mid_block.resnets.1"), middle, middle);
+        let mut channels = middle;
+        for (i, &stage) in self.stages.iter().enumerate() {
+            for j in 0..self.resnets {
+                add_resnet(layout, &format!("{prefix}up_blocks.{i}.resnets.{j}"), stage, channels);
+                channels = stage;
+            }
+            if i < self.doublings() {
+                layout.conv(&format!("{prefix}up_blocks.{i}.upsamplers.0.conv"), stage, stage, 3);
+            }
+        }
+        layout.norm(&format!("{prefix}conv_norm_out"), channels);
+        layout.conv(&format!("{prefix}conv_out"), self.output, channels, 3);
+    }
+
+    /// Draws the decoder after the map `x` [B, input, S, S].
+    pub(super) fn draw(&self, net: &mut Drawing<'_, '_>, x: &Wire) -> Result<Wire, GraphError> {
+        let prefix = &self.prefix;
+        let groups = self.norm_groups;
+        let mut x = net.conv(&format!("{prefix}conv_in"), x)?;
+        x = net.resnet(&format!("{prefix}mid_block.resnets.0"), &x, groups)?;
+        x = net.picture_attention(&format!("{prefix}mid_block.attentions.0"), &x, groups)?;
+        x = net.resnet(&format!("{prefix}mid_block.resnets.1"), &x, groups)?;
+        for i in 0..self.stages.len() {
+            for j in 0..self.resnets {
+                x = net.resnet(&format!("{prefix}up_blocks.{i}.resnets.{j}"), &x, groups)?;
+            }
+            if i < self.doublings() {
+                let key = format!("{prefix}up_blocks.{i}.upsamplers.0.conv");
+                x = net.graph.double_nearest(&format!("{key}/double"), &x)?;
+                x = net.conv(&key, &x)?;
+            }
+        }
+        x = net.group_norm(&format!("{prefix}conv_norm_out"), &x, groups, VAE_EPSILON)?;
+        x = net.silu(&format!("{prefix}conv_norm_out/silu"), &x)?;
+        net.conv(&format!("{prefix}conv_out"), &x)
+    }
+}
+
+fn add_resnet(layout: &mut Layout, key: &str, out: usize, inner: usize) {
+    layout.norm(&format!("{key}.norm1"), inner);
+    layout.conv(&format!("{key}.conv1"), out, inner, 3);
+    layout.norm(&format!("{key}.norm2"), out);
+    layout.conv(&format!("{key}.conv2"), out, out, 3);
+    if out != inner {
+        layout.conv(&format!("{key}.conv_shortcut"), out, inner, 1);
+    }
+}
+
+impl Drawing<'_, '_> {
+    /// x + conv2(SiLU(norm2(conv1(SiLU(norm1(x)))))), with a 1x1 convolution on x where the channels change.
+    fn resnet(&mut self, key: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
+        let mut h = self.group_norm(&format!("{key}.norm1"), x, groups, VAE_EPSILON)?;
+        h = self.silu(&format!("{key}.norm1/silu"), &h)?;
+        h = self.conv(&format!("{key}.conv1"), &h)?;
+        h = self.group_norm(&format!("{key}.norm2"), &h, groups, VAE_EPSILON)?;
+        h = self.silu(&format!("{key}.norm2/silu"), &h)?;
+        h = self.conv(&format!("{key}.conv2"), &h)?;
+        let same = h.shape() == x.shape();
+        let shortcut = if same { x.clone() } else { self.conv(&format!("{key}.conv_shortcut"), x)? };
+        self.graph.add(key, &shortcut, &h)
+    }
+
+    /// Single-head attention of every place of a picture to every other, added to the picture.
+    fn picture_attention(&mut self, key: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
+        let &[batch, channels, h, w] = x.shape() else { return Err(no_picture(key, x)) };
+        let normed = self.group_norm(&format!("{key}.group_norm"), x, groups, VAE_EPSILON)?;
+        let flat = self.graph.reshape(&format!("{key}/flat"), &normed, &[batch, channels, h * w])?;
+        let places = self.graph.transpose(&format!("{key}/places"), &flat, &[0, 2, 1])?;
+        let q = self.linear(&format!("{key}.to_q"), &places)?;
+        let k = self.linear(&format!("{key}.to_k"), &places)?;
+        let v = self.linear(&format!("{key}.to_v"), &places)?;
+        let mixed = self.attention(&format!("{key}/attention"), &q, &k, &v)?;
+        let mixed = self.linear(&format!("{key}.to_out.0"), &mixed)?;
+        let flat = self.graph.transpose(&format!("{key}/channels"), &mixed, &[0, 2, 1])?;
+        let picture = self.graph.reshape(&format!("{key}/picture"), &flat, x.shape())?;
+        self.graph.add(key, x, &picture)
+    }
+}

@@ -1,0 +1,127 @@
+//! The layers of PyTorch's networks as ONNX nodes, in the one form that runs well everywhere (spec: diffusion section 7.4).
+//!
+//! A layer's nodes and weights carry its key in the state dict, so that a name in a graph is a name in the checkpoint.
+
+use crate::onnx::{Graph, GraphError, Wire};
+use crate::weights::StateDict;
+
+/// Epsilon of PyTorch's layer and group normalisation.
+pub(super) const TORCH_EPSILON: f32 = 1e-5;
+/// Epsilon of the group normalisations in diffusers' autoencoder.
+pub(super) const VAE_EPSILON: f32 = 1e-6;
+
+type Drawn = Result<Wire, GraphError>;
+
+/// A graph being drawn from the tensors of a network.
+pub struct Drawing<'s, 'w> {
+    pub(super) graph: Graph<'w>,
+    state: &'s StateDict<'w>,
+}
+
+impl<'s, 'w> Drawing<'s, 'w> {
+    /// An empty drawing called `name`.
+    #[must_use]
+    pub fn new(name: &str, state: &'s StateDict<'w>) -> Self {
+        Self { graph: Graph::new(name), state }
+    }
+
+    /// The finished graph.
+    #[must_use]
+    pub fn finish(self) -> Graph<'w> {
+        self.graph
+    }
+
+    fn weight(&mut self, node: &str, key: &str) -> Drawn {
+        let missing = || GraphError::NoTensor { node: node.to_owned(), key: key.to_owned() };
+        Ok(self.graph.weight(key, self.state.get(key).ok_or_else(missing)?))
+    }
+
+    /// `nn.Linear` over the last axis, with a bias where the state dict has one. Further axes before it are flattened, so
+    /// that the weight keeps PyTorch's own layout (`Gemm` with `transB`) whatever the rank.
+    pub(super) fn linear(&mut self, key: &str, x: &Wire) -> Drawn {
+        let weight = self.weight(key, &format!("{key}.weight"))?;
+        let bias_key = format!("{key}.bias");
+        let bias = self.state.get(&bias_key).map(|tensor| self.graph.weight(&bias_key, tensor));
+        let (&inner, before) = x.shape().split_last().unwrap_or((&0, &[]));
+        if before.len() == 1 {
+            return self.graph.gemm(key, x, &weight, bias.as_ref());
+        }
+        let rows = self.graph.reshape(&format!("{key}/rows"), x, &[before.iter().product(), inner])?;
+        let product = self.graph.gemm(&format!("{key}/gemm"), &rows, &weight, bias.as_ref())?;
+        let out = weight.shape()[0];
+        self.graph.reshape(key, &product, &[before, &[out]].concat())
+    }
+
+    /// `nn.LayerNorm` over the last axis.
+    pub(super) fn layer_norm(&mut self, key: &str, x: &Wire) -> Drawn {
+        let gain = self.weight(key, &format!("{key}.weight"))?;
+        let offset = self.weight(key, &format!("{key}.bias"))?;
+        self.graph.layer_normalization(key, x, &gain, &offset, TORCH_EPSILON)
+    }
+
+    /// `nn.GroupNorm` of [B, C, H, W]: each group normalised as if it were one channel, then a gain and an offset for each
+    /// channel. TensorRT fuses these five nodes; ONNX Runtime has no kernel for `GroupNormalization` and needs 29.
+    pub(super) fn group_norm(&mut self, key: &str, x: &Wire, groups: usize, epsilon: f32) -> Drawn {
+        let &[batch, channels, ..] = x.shape() else { return Err(no_picture(key, x)) };
+        if groups == 0 || channels % groups != 0 {
+            return Err(GraphError::Groups { node: key.to_owned(), channels, groups });
+        }
+        let ones = self.graph.floats(&format!("ones/{groups}"), &[groups], &vec![1.0; groups]);
+        let zeros = self.graph.floats(&format!("zeros/{groups}"), &[groups], &vec![0.0; groups]);
+        let grouped = [batch, groups, x.shape()[1..].iter().product::<usize>() / groups];
+        let flat = self.graph.reshape(&format!("{key}/groups"), x, &grouped)?;
+        let even = self.graph.instance_normalization(&format!("{key}/normalise"), &flat, &ones, &zeros, epsilon)?;
+        let even = self.graph.reshape(&format!("{key}/channels"), &even, x.shape())?;
+        let gain = self.per_channel(key, "weight", channels)?;
+        let scaled = self.graph.mul(&format!("{key}/gain"), &even, &gain)?;
+        let offset = self.per_channel(key, "bias", channels)?;
+        self.graph.add(key, &scaled, &offset)
+    }
+
+    /// A parameter [C] as [C, 1, 1], which broadcasts over a picture.
+    fn per_channel(&mut self, key: &str, parameter: &str, channels: usize) -> Drawn {
+        let weight = self.weight(key, &format!("{key}.{parameter}"))?;
+        self.graph.reshape(&format!("{key}.{parameter}/per_channel"), &weight, &[channels, 1, 1])
+    }
+
+    /// `nn.Conv2d` with stride 1 that keeps height and width.
+    pub(super) fn conv(&mut self, key: &str, x: &Wire) -> Drawn {
+        let weight = self.weight(key, &format!("{key}.weight"))?;
+        let bias = self.weight(key, &format!("{key}.bias"))?;
+        self.graph.conv(key, x, &weight, &bias)
+    }
+
+    /// `x sigmoid(x)`.
+    pub(super) fn silu(&mut self, node: &str, x: &Wire) -> Drawn {
+        let gate = self.graph.sigmoid(&format!("{node}/sigmoid"), x)?;
+        self.graph.mul(node, x, &gate)
+    }
+
+    /// Softmax attention softmax(q k^T / sqrt(d)) v over [.., S, d]. The scale goes onto q and k alike, d^(-1/4) each:
+    /// half precision then cannot overflow in the product, and TensorRT recognises the pattern.
+    pub(super) fn attention(&mut self, node: &str, q: &Wire, k: &Wire, v: &Wire) -> Drawn {
+        let width = q.shape().last().copied().unwrap_or(0);
+        let scale = (width as f64).powf(-0.25) as f32;
+        let scale = self.graph.floats(&format!("attention_scale/{width}"), &[1], &[scale]);
+        let mut order: Vec<usize> = (0..k.shape().len()).collect();
+        let rank = order.len();
+        order.swap(rank.saturating_sub(2), rank.saturating_sub(1));
+
+        let q = self.graph.mul(&format!("{node}/q"), q, &scale)?;
+        let k = self.graph.transpose(&format!("{node}/k_transposed"), k, &order)?;
+        let k = self.graph.mul(&format!("{node}/k"), &k, &scale)?;
+        let scores = self.graph.matmul(&format!("{node}/scores"), &q, &k)?;
+        let shares = self.graph.softmax(&format!("{node}/shares"), &scores)?;
+        self.graph.matmul(node, &shares, v)
+    }
+}
+
+/// The error of a layer that wants [B, C, H, W].
+pub(super) fn no_picture(node: &str, x: &Wire) -> GraphError {
+    GraphError::Shapes {
+        node: node.to_owned(),
+        op: "picture [B, C, H, W]",
+        left: x.shape().to_vec(),
+        right: vec![0; 4],
+    }
+}
