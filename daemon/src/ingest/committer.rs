@@ -144,9 +144,7 @@ impl Committer {
 
     fn file(&mut self, dir: &Arc<PathBuf>) -> Result<&mut AppendFile, JournalError> {
         if self.open.as_ref().is_none_or(|(open, _)| open != dir) {
-            std::fs::create_dir_all(dir.as_path())
-                .map_err(|source| JournalError::Io { path: dir.to_path_buf(), source })?;
-            self.open = Some((dir.clone(), AppendFile::open(&dir.join(INPUT_FILE))?));
+            self.open = Some((dir.clone(), AppendFile::create(&dir.join(INPUT_FILE))?));
         }
         let (_, file) = self.open.as_mut().expect("opened above");
         Ok(file)

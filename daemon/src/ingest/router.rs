@@ -7,7 +7,7 @@ use crate::protocol::{EventMessage, Message, Reason, Refusal, RunEnd, RunStart, 
 use crate::publish::PublishEvent;
 use crate::vitals::Vitals;
 use crossbeam_channel::{Receiver, Sender};
-use mindeye_config::{Clock, Moment, Name, Step};
+use mindeye_config::{Clock, Moment, Name};
 use mindeye_preprocess::Event;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -191,7 +191,6 @@ impl Router {
                 self.save(to, reply, InputContent::Volume(header), voxels.clone(), arrived);
                 let received = self.parts.clock.now().since(arrived);
                 let arrived_unix_s = self.parts.clock.unix_s();
-                self.parts.vitals.step(Step::Receive, received);
                 self.pass_on(Work::Volume(VolumeWork {
                     index,
                     gap_before,

@@ -80,6 +80,17 @@ pub struct AppendFile {
 }
 
 impl AppendFile {
+    /// As [`open`](Self::open), making the folders above `path` where they are missing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn create(path: &Path) -> Result<Self, JournalError> {
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(JournalError::io(dir))?;
+        }
+        Self::open(path)
+    }
+
     /// Opens or creates the journal at `path` and cuts a torn tail, so that the next record follows the last whole one.
     ///
     /// # Errors

@@ -151,7 +151,7 @@ impl Publisher {
     fn open(&mut self, info: Arc<RunInfo>, restored: bool) {
         let path = info.dir.join(OUTCOMES_FILE);
         let recorded = read_outcomes(&path).unwrap_or_else(|error| self.without_record(&error));
-        let outcomes = AppendFile::open(&path).map_err(|error| self.trouble(error.to_string())).ok();
+        let outcomes = AppendFile::create(&path).map_err(|error| self.trouble(error.to_string())).ok();
         let mut run = OpenRun::new(info.clone(), self.parts.guard, outcomes);
         if restored {
             run.remember(&recorded);
@@ -233,10 +233,7 @@ impl Publisher {
         }
     }
 
-    fn due(&mut self, mut notice: DueNotice) {
-        if let Some(took) = self.journal_times.get(&notice.volume) {
-            notice.timings.add(Step::Journal, *took);
-        }
+    fn due(&mut self, notice: DueNotice) {
         let now = self.parts.clock.now();
         let run = notice.run.clone();
         let answer = self.of_run(&run).and_then(|open| open.clerk.due(notice, now));
@@ -284,6 +281,7 @@ impl Publisher {
         let mut answer = answer.clone();
         let since_due = answer.due.as_ref().map(|due| self.since_due(due, now));
         answer.timings.add(Step::Publish, now.since(begun));
+        self.add_journal_time(&mut answer);
         if let Some(since_due) = since_due {
             answer.timings.add(Step::Total, since_due);
         }
@@ -311,6 +309,14 @@ impl Publisher {
         let starts_trial = self.shown_trial.replace((info.start.run.to_string(), answer.trial))
             != Some((info.start.run.to_string(), answer.trial));
         self.send(frame("trial", &json, png), starts_trial);
+    }
+
+    /// Writing and synchronising the due volume goes on beside everything else; an early answer may leave before it is done.
+    fn add_journal_time(&self, answer: &mut Answer) {
+        let took = answer.due.as_ref().and_then(|due| self.journal_times.get(&due.volume));
+        if let Some(took) = took {
+            answer.timings.add(Step::Journal, *took);
+        }
     }
 
     /// Of a volume that an earlier process received only Unix time is left.
