@@ -127,17 +127,24 @@ impl Intake {
         if self.closed.contains(&(start.session.clone(), start.run.clone())) {
             return Err(Refusal::new(Reason::RunClosed, "this run has ended; a new run needs a new name"));
         }
-        if let Some(open) = self.open.as_mut() {
-            if open.start.session == start.session && open.start.run == start.run {
-                return open.resume(start, now);
-            }
-            open.give_way(now, self.limits.idle_run)?;
+        let same = |open: &&mut OpenRun| open.start.session == start.session && open.start.run == start.run;
+        if let Some(open) = self.open.as_mut().filter(same) {
+            return open.resume(start, now);
         }
+        self.make_way(now)?;
         self.limits.admit(start)?;
         let mut open = OpenRun::new(start.clone());
         open.heard = Some(now);
         self.open = Some(open);
         Ok(RunStartVerdict::New)
+    }
+
+    /// Whether another run may take the place of the open one.
+    ///
+    /// # Errors
+    /// `busy` while the open run is under way.
+    pub fn make_way(&self, now: Moment) -> Result<(), Refusal> {
+        self.open.as_ref().map_or(Ok(()), |open| open.give_way(now, self.limits.idle_run))
     }
 
     /// Judges a volume.
@@ -341,3 +348,7 @@ impl OpenRun {
         self.events.insert(event.trial, event.clone());
     }
 }
+
+#[cfg(test)]
+#[path = "intake_tests.rs"]
+mod tests;

@@ -141,7 +141,7 @@ impl Router {
     // === messages
 
     fn run_start(&mut self, to: &[u8], start: Box<RunStart>, arrived: Moment) -> Result<(), Refusal> {
-        self.recall(&start)?;
+        self.recall(&start, arrived)?;
         let before = self.run.clone();
         match self.intake.run_start(&start, arrived)? {
             RunStartVerdict::Resume { next_index } => {
@@ -161,7 +161,7 @@ impl Router {
     }
 
     /// Looks up whether an earlier process knew the run: it may have ended, or go on.
-    fn recall(&mut self, start: &RunStart) -> Result<(), Refusal> {
+    fn recall(&mut self, start: &RunStart, now: Moment) -> Result<(), Refusal> {
         let is_open = self.intake.open_run().is_some_and(|open| open.run == start.run && open.session == start.session);
         let dir = run_dir(&self.parts.journal, &start.session, &start.run);
         if is_open || !dir.join(crate::journal::INPUT_FILE).exists() {
@@ -169,8 +169,14 @@ impl Router {
         }
         match read_run(&dir) {
             Ok(run) if run.has_ended() => self.intake.remember_closed(&start.session, &start.run),
-            Ok(run) if self.intake.open_run().is_none() => self.restore(run),
-            Ok(_) | Err(crate::journal::JournalError::Empty { .. }) => {}
+            Ok(run) => {
+                self.intake.make_way(now).map_err(|refusal| refusal.of_run(start.run.as_str()))?;
+                if self.run.is_some() {
+                    self.pass_on(Work::Close);
+                }
+                self.restore(run);
+            }
+            Err(crate::journal::JournalError::Empty { .. }) => {}
             Err(error) => return Err(Refusal::new(Reason::Storage, error.to_string()).of_run(start.run.as_str())),
         }
         Ok(())

@@ -164,7 +164,9 @@ impl Clerk {
         let trial = self.trials.get_mut(&number).filter(|trial| !trial.is_final)?;
         trial.is_final = true;
         let skip = (trial.effort() == Effort::Skipped).then_some(skip);
-        Some(trial.answer(number, skip))
+        let answer = trial.answer(number, skip);
+        trial.let_go();
+        Some(answer)
     }
 }
 
@@ -183,6 +185,11 @@ impl Trial {
             Decoded::Blurry(picture) => self.picture = Some(Arc::new(picture.clone())),
         }
         self.timings.merge(&product.timings);
+    }
+
+    /// Nothing follows a final answer: only that it was given is kept.
+    fn let_go(&mut self) {
+        *self = Self { revision: self.revision, is_final: true, ..Self::default() };
     }
 
     fn effort(&self) -> Effort {
@@ -216,3 +223,7 @@ impl Trial {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "clerk_tests.rs"]
+mod tests;
