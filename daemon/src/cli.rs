@@ -341,6 +341,8 @@ fn scanner_options(args: &ScannerArgs, clock: &dyn Clock) -> Result<ScannerOptio
         run: Name::new(&run).map_err(Failure::usage)?,
         speed: positive("--speed", args.speed)?,
         volumes: args.volumes,
+        // 300 MB of the phantom's volumes.
+        in_flight: 1024,
         patience: Duration::from_secs_f64(positive("--patience-s", args.patience_s)?),
     })
 }

@@ -21,6 +21,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+/// Volumes that the scanner keeps unanswered: enough that it never waits for a single answer.
+const IN_FLIGHT: usize = 64;
+
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct BenchOptions {
@@ -114,6 +117,7 @@ fn play(
         run: Name::new(run).map_err(Failure::other)?,
         speed,
         volumes: None,
+        in_flight: IN_FLIGHT,
         patience: Duration::from_secs(60),
     };
     let never = Arc::new(AtomicBool::new(false));

@@ -94,7 +94,11 @@ fn a_run_resumes_conflicts_closes_and_gives_way() {
     let other = RunStart { tr_s: 2.0, ..start("a") };
     assert_eq!(intake.run_start(&other, seconds(2)).unwrap_err().reason, Reason::Conflict);
     assert_eq!(intake.run_start(&start("b"), seconds(31)).unwrap_err().reason, Reason::Busy);
-    assert_eq!(intake.run_start(&start("b"), seconds(32)), Ok(RunStartVerdict::New), "30 s after the last word of run a");
+    assert_eq!(
+        intake.run_start(&start("b"), seconds(32)),
+        Ok(RunStartVerdict::New),
+        "30 s after the last word of run a"
+    );
     assert_eq!(intake.volume(&header("a", 1), &voxels(1.0), seconds(33)).unwrap_err().reason, Reason::UnknownRun);
     let end = RunEnd { run: name("b"), volumes: 0 };
     assert_eq!(intake.run_end(&end), Ok(Verdict::New));

@@ -99,3 +99,7 @@ fn take_latest(jobs: &mut Vec<DecodeJob>) -> Option<DecodeJob> {
 fn urgency(job: &DecodeJob) -> Moment {
     job.deadline.unwrap_or(Moment(u64::MAX))
 }
+
+#[cfg(test)]
+#[path = "mailbox_tests.rs"]
+mod tests;

@@ -101,7 +101,10 @@ fn what_is_there_goes_out_a_guard_before_the_deadline() {
     assert_eq!(skipped.len(), 1);
     assert_eq!((skipped[0].trial, skipped[0].effort, skipped[0].skip), (0, Effort::Skipped, Some(Skip::Late)));
     let listed = clerk.at(at(19.5));
-    assert_eq!((listed[0].trial, listed[0].effort, listed[0].skip, listed[0].revision), (1, Effort::Retrieval, None, 1));
+    assert_eq!(
+        (listed[0].trial, listed[0].effort, listed[0].skip, listed[0].revision),
+        (1, Effort::Retrieval, None, 1)
+    );
     assert_eq!(clerk.next_call(), None);
 }
 

@@ -23,6 +23,8 @@ pub struct ScannerOptions {
     pub speed: f64,
     /// Volumes at most.
     pub volumes: Option<u32>,
+    /// Messages kept unanswered at most.
+    pub in_flight: usize,
     /// How long the daemon may be silent before the scanner gives up.
     pub patience: Duration,
 }
@@ -136,6 +138,7 @@ impl<'a> Scanner<'a> {
         for index in 0..count {
             told = self.tell_events(told, f64::from(index + 1) * self.source.tr_s());
             self.wait_until(begun + self.acquired_after(index + 1))?;
+            self.wait_for_room()?;
             if self.is_stopped() {
                 return Ok(self.played);
             }
@@ -172,7 +175,8 @@ impl<'a> Scanner<'a> {
             events: Vec::new(),
             speed: (self.options.speed != 1.0).then_some(self.options.speed),
         };
-        self.transmit(&[message("run_start", &start)]);
+        // A full queue or a missing peer: the announcement is repeated until it is answered.
+        let _ = self.socket.send(message("run_start", &start), zmq::DONTWAIT);
     }
 
     /// Tells the trials whose onset lies before `now_s`, as a stimulus computer would; returns how many are told.
@@ -206,14 +210,14 @@ impl<'a> Scanner<'a> {
     }
 
     fn send(&mut self, key: Key, frames: Vec<Vec<u8>>) {
-        let frames = Arc::new(frames);
-        self.window.keep(key, frames.clone(), self.clock.now());
-        self.transmit(&frames);
+        self.window.keep(key, Arc::new(frames), self.clock.now());
+        self.flush();
     }
 
-    /// ZeroMQ queues what cannot leave now; what its queue cannot take is sent again from the window.
-    fn transmit(&self, frames: &[Vec<u8>]) {
-        let _ = self.socket.send_multipart(frames, zmq::DONTWAIT);
+    /// What ZeroMQ's queue cannot take stays in the window and leaves later.
+    fn flush(&mut self) {
+        let socket = &self.socket;
+        self.window.flush(self.clock.now(), |frames| socket.send_multipart(frames.iter(), zmq::DONTWAIT).is_ok());
     }
 
     // === listening
@@ -227,6 +231,15 @@ impl<'a> Scanner<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// A scanner's memory is finite: with too much unanswered it falls behind its own clock.
+    fn wait_for_room(&mut self) -> Result<(), ScannerError> {
+        while self.window.len() >= self.options.in_flight && !self.is_stopped() {
+            self.listen(Duration::from_millis(100))?;
+            self.insist()?;
+        }
+        Ok(())
     }
 
     fn drain(&mut self) -> Result<(), ScannerError> {
@@ -321,10 +334,9 @@ impl<'a> Scanner<'a> {
             self.announce();
         }
         if overdue {
-            let again = self.window.send_again(now);
-            self.played.sent_again += again.len();
-            again.iter().for_each(|frames| self.transmit(frames));
+            self.played.sent_again += self.window.send_again();
         }
+        self.flush();
         Ok(())
     }
 }

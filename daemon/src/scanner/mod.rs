@@ -6,4 +6,4 @@ mod window;
 
 pub use client::{Played, Scanner, ScannerError, ScannerOptions};
 pub use source::{NiftiSource, PhantomSource, ScanSource, SourceError, read_events};
-pub use window::{Key, Pending, SendWindow};
+pub use window::{Frames, Key, Pending, SendWindow};

@@ -16,32 +16,46 @@ pub enum Key {
     End,
 }
 
+/// Frames of one message.
+pub type Frames = Arc<Vec<Vec<u8>>>;
+
 /// One message on its way.
 #[derive(Debug, Clone)]
 pub struct Pending {
     /// Frames.
-    pub frames: Arc<Vec<Vec<u8>>>,
-    /// When it was last sent.
-    pub sent: Moment,
-    /// When it was first sent.
-    pub first_sent: Moment,
+    pub frames: Frames,
+    /// When the message was ready.
+    pub ready: Moment,
+    /// When it last left; `None` while it has to leave (again).
+    pub sent: Option<Moment>,
 }
 
-/// Messages that wait for `accepted`, in the order in which they must be sent again.
+/// Messages that wait for `accepted`, in the order in which they must leave.
 #[derive(Debug, Default)]
 pub struct SendWindow {
     pending: BTreeMap<Key, Pending>,
 }
 
 impl SendWindow {
-    /// Keeps a message that is being sent now.
-    pub fn keep(&mut self, key: Key, frames: Arc<Vec<Vec<u8>>>, now: Moment) {
-        self.pending.insert(key, Pending { frames, sent: now, first_sent: now });
+    /// Keeps a message that is ready to leave.
+    pub fn keep(&mut self, key: Key, frames: Frames, now: Moment) {
+        self.pending.insert(key, Pending { frames, ready: now, sent: None });
     }
 
-    /// Lets an accepted message go and returns how long it had been on its way; `None` for a repeated answer.
+    /// Lets every message leave that has to, in order, until `transmit` says that no more can leave now. A later volume never
+    /// overtakes an earlier one: the daemon would take it for a gap.
+    pub fn flush(&mut self, now: Moment, mut transmit: impl FnMut(&Frames) -> bool) {
+        for pending in self.pending.values_mut().filter(|pending| pending.sent.is_none()) {
+            if !transmit(&pending.frames) {
+                return;
+            }
+            pending.sent = Some(now);
+        }
+    }
+
+    /// Lets an accepted message go and returns how long it had waited; `None` for a repeated answer.
     pub fn accepted(&mut self, key: Key, now: Moment) -> Option<Duration> {
-        self.pending.remove(&key).map(|pending| now.since(pending.first_sent))
+        self.pending.remove(&key).map(|pending| now.since(pending.ready))
     }
 
     /// Lets volumes below `next_index` go: the daemon has them.
@@ -49,18 +63,15 @@ impl SendWindow {
         self.pending.retain(|key, _| !matches!(key, Key::Volume(index) if *index < next_index));
     }
 
-    /// Whether the oldest message has waited longer than `patience`.
+    /// Whether a message left longer than `patience` ago and was not answered.
     #[must_use]
     pub fn is_overdue(&self, now: Moment, patience: Duration) -> bool {
-        self.pending.values().any(|pending| now.since(pending.sent) > patience)
+        self.pending.values().filter_map(|pending| pending.sent).any(|sent| now.since(sent) > patience)
     }
 
-    /// Every message that waits, marked as sent now: events first, then volumes in order, then the end.
-    pub fn send_again(&mut self, now: Moment) -> Vec<Arc<Vec<Vec<u8>>>> {
-        for pending in self.pending.values_mut() {
-            pending.sent = now;
-        }
-        self.pending.values().map(|pending| pending.frames.clone()).collect()
+    /// Every message has to leave again; returns how many had left before.
+    pub fn send_again(&mut self) -> usize {
+        self.pending.values_mut().filter_map(|pending| pending.sent.take()).count()
     }
 
     /// Messages that wait.
@@ -80,20 +91,49 @@ impl SendWindow {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_what_was_not_accepted_is_sent_again_in_order() {
+    fn at(ms: u64) -> Moment {
+        Moment(ms * 1_000_000)
+    }
+
+    fn window() -> SendWindow {
         let mut window = SendWindow::default();
-        let frames = |text: &str| Arc::new(vec![text.as_bytes().to_vec()]);
-        let at = |ms: u64| Moment(ms * 1_000_000);
         for (key, name) in [(Key::End, "end"), (Key::Volume(1), "v1"), (Key::Volume(0), "v0"), (Key::Event(7), "e7")] {
-            window.keep(key, frames(name), at(0));
+            window.keep(key, Arc::new(vec![name.as_bytes().to_vec()]), at(0));
         }
+        window
+    }
+
+    fn left(window: &mut SendWindow, now: Moment, room: usize) -> Vec<String> {
+        let mut left = Vec::new();
+        window.flush(now, |frames| {
+            let fits = left.len() < room;
+            if fits {
+                left.push(String::from_utf8(frames[0].clone()).unwrap());
+            }
+            fits
+        });
+        left
+    }
+
+    #[test]
+    fn nothing_overtakes_what_could_not_leave() {
+        let mut window = window();
+        assert_eq!(left(&mut window, at(0), 2), ["e7", "v0"]);
+        window.keep(Key::Volume(2), Arc::new(vec![b"v2".to_vec()]), at(1));
+        assert_eq!(left(&mut window, at(2), 9), ["v1", "v2", "end"]);
+        assert!(left(&mut window, at(3), 9).is_empty());
+    }
+
+    #[test]
+    fn only_what_was_not_accepted_leaves_again_in_order() {
+        let mut window = window();
+        left(&mut window, at(0), 9);
         assert_eq!(window.accepted(Key::Volume(0), at(5)), Some(Duration::from_millis(5)));
         assert_eq!(window.accepted(Key::Volume(0), at(6)), None, "a repeated answer changes nothing");
         assert!(!window.is_overdue(at(100), Duration::from_millis(100)));
         assert!(window.is_overdue(at(101), Duration::from_millis(100)));
-        let again: Vec<Vec<u8>> = window.send_again(at(101)).iter().map(|frames| frames[0].clone()).collect();
-        assert_eq!(again, [b"e7".to_vec(), b"v1".to_vec(), b"end".to_vec()]);
+        assert_eq!(window.send_again(), 3);
+        assert_eq!(left(&mut window, at(101), 9), ["e7", "v1", "end"]);
         assert!(!window.is_overdue(at(200), Duration::from_millis(100)));
     }
 }

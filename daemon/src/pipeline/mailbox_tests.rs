@@ -1,0 +1,78 @@
+//! Who is decoded first, and who gives way.
+
+use super::*;
+use crate::protocol::RunStart;
+use mindeye_config::Name;
+use mindeye_preprocess::{Pattern, VoxelType};
+
+fn run() -> Arc<RunInfo> {
+    let mut affine = [[0.0; 4]; 4];
+    (0..4).for_each(|i| affine[i][i] = 1.0);
+    let start = RunStart {
+        session: Name::new("s").unwrap(),
+        run: Name::new("r").unwrap(),
+        tr_s: 1.5,
+        shape: [8, 8, 8],
+        affine,
+        dtype: VoxelType::Int16,
+        expected_volumes: None,
+        dummy_volumes: None,
+        slice_timing_s: None,
+        events: Vec::new(),
+        speed: None,
+    };
+    Arc::new(RunInfo { start, dir: "unused".into() })
+}
+
+fn job(run: &Arc<RunInfo>, trial: u32, deadline_ms: Option<u64>) -> DecodeJob {
+    let beta = TrialBeta {
+        trial,
+        beta_revision: 0,
+        lag_row: 0,
+        lag_s: 7.5,
+        onset_s: 0.0,
+        seconds_after_onset: 7.5,
+        first_volume: 0,
+        last_volume: 1,
+        volumes_used: 1,
+        baseline_volumes: 0,
+        voxels_without_beta: 0,
+        standard_error: None,
+        beta: Pattern(Vec::new()),
+        zscored: Pattern(Vec::new()),
+    };
+    DecodeJob { run: run.clone(), beta: Arc::new(beta), deadline: deadline_ms.map(|ms| Moment(ms * 1_000_000)) }
+}
+
+fn order(mailbox: &Mailbox) -> Vec<u32> {
+    mailbox.close();
+    std::iter::from_fn(|| mailbox.pop()).map(|job| job.beta.trial).collect()
+}
+
+#[test]
+fn the_earliest_deadline_goes_first_and_what_has_none_last() {
+    let (mailbox, run) = (Mailbox::new(8), run());
+    for (trial, deadline_ms) in [(0, None), (1, Some(300)), (2, Some(100)), (3, None), (4, Some(200))] {
+        assert!(mailbox.push(job(&run, trial, deadline_ms)).is_none());
+    }
+    assert_eq!(order(&mailbox), [2, 4, 1, 0, 3]);
+}
+
+#[test]
+fn a_newer_estimate_takes_the_place_of_an_older_one_of_the_same_trial_and_run() {
+    let (mailbox, first, second) = (Mailbox::new(8), run(), run());
+    mailbox.push(job(&first, 0, None));
+    assert!(mailbox.push(job(&second, 0, None)).is_none(), "another run's trial 0 is another trial");
+    let outdated = mailbox.push(job(&first, 0, Some(100))).unwrap();
+    assert_eq!((outdated.beta.trial, outdated.deadline), (0, None));
+    assert_eq!(mailbox.len(), 2);
+}
+
+#[test]
+fn a_full_mailbox_gives_up_the_latest_deadline() {
+    let (mailbox, run) = (Mailbox::new(2), run());
+    mailbox.push(job(&run, 0, Some(200)));
+    mailbox.push(job(&run, 1, Some(100)));
+    assert_eq!(mailbox.push(job(&run, 2, Some(150))).unwrap().beta.trial, 0);
+    assert_eq!(order(&mailbox), [1, 2]);
+}
