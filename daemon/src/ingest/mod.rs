@@ -6,6 +6,7 @@
 //!      └───────────── replies ────────────┘
 //! ```
 
+mod command;
 mod committer;
 mod intake;
 mod limits;
@@ -13,9 +14,10 @@ mod reply;
 mod router;
 mod timeline;
 
+pub use command::Command;
 pub use committer::{CommitItem, Committed, Committer, Save, Saved};
 pub use intake::{Intake, RunStartVerdict, Verdict, VolumeVerdict};
 pub use limits::Limits;
 pub use reply::Reply;
-pub use router::{Command, Router, RouterParts};
+pub use router::{Router, RouterParts};
 pub use timeline::Timeline;

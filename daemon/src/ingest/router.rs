@@ -1,6 +1,6 @@
 //! The thread that owns the ROUTER socket: receive, judge, pass on, answer.
 
-use super::{CommitItem, Committed, Intake, Reply, RunStartVerdict, Save, Saved, Verdict, VolumeVerdict};
+use super::{Command, CommitItem, Committed, Intake, Reply, RunStartVerdict, Save, Saved, Verdict, VolumeVerdict};
 use crate::journal::{InputContent, InputRecord, RecordedRun, read_run, run_dir};
 use crate::pipeline::{RunInfo, VolumeWork, Work};
 use crate::protocol::{EventMessage, Message, Reason, Refusal, RunEnd, RunStart, VolumeHeader, parse};
@@ -46,38 +46,6 @@ pub struct RouterParts {
     pub vitals: Arc<Vitals>,
     /// Set when the daemon stops.
     pub stop: Arc<AtomicBool>,
-}
-
-/// What an operator can ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// Let runs open.
-    Arm,
-    /// Let no run open; the open one goes on.
-    Stop,
-    /// Blank the participant's page.
-    Blank,
-    /// Show the participant's page again.
-    Unblank,
-}
-
-impl Command {
-    /// The word on the wire.
-    #[must_use]
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Arm => "arm",
-            Self::Stop => "stop",
-            Self::Blank => "blank",
-            Self::Unblank => "unblank",
-        }
-    }
-
-    /// The command called `key`.
-    #[must_use]
-    pub fn named(key: &str) -> Option<Self> {
-        [Self::Arm, Self::Stop, Self::Blank, Self::Unblank].into_iter().find(|command| command.key() == key)
-    }
 }
 
 /// The door's thread.

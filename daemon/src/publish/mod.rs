@@ -11,6 +11,7 @@ mod run;
 mod score;
 mod seed;
 mod status;
+mod trials;
 
 pub use clerk::{Answer, Clerk, Skip};
 pub use message::{Identity, TrialMessage, trial_json, volume_json};

@@ -3,20 +3,15 @@
 //! An outcome is written before it is sent, so that after a crash nothing final is published twice. The write reaches the
 //! system at once and the disk with the next status message: a killed process loses nothing, a power cut at most that interval.
 
-use super::message::target;
 use super::run::OpenRun;
-use super::{
-    Answer, DaemonState, DueNotice, Identity, Latest, ProductNotice, PublishEvent, StatusBoard, TrialMessage,
-    VolumeNotice, noise_seed, trial_json, volume_json,
-};
+use super::{DaemonState, Identity, Latest, PublishEvent, StatusBoard, VolumeNotice, volume_json};
 use crate::blind::StimulusImage;
 use crate::journal::{AppendFile, JournalError, OUTCOMES_FILE, Outcome, OutcomeContent, read_outcomes};
-use crate::pipeline::{Decoded, Effort, RunInfo};
+use crate::pipeline::RunInfo;
 use crate::vitals::Vitals;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use mindeye_config::{Clock, Moment, Sha256, Step, sha256_of_bytes};
+use mindeye_config::{Clock, Moment, Step};
 use mindeye_decode::Gallery;
-use mindeye_preprocess::{Pattern, TrialBeta};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -70,12 +65,12 @@ pub struct PublisherParts {
 
 /// The publish thread's state.
 pub struct Publisher {
-    parts: PublisherParts,
-    board: StatusBoard,
+    pub(super) parts: PublisherParts,
+    pub(super) board: StatusBoard,
     runs: Vec<OpenRun>,
-    journal_times: BTreeMap<u32, Duration>,
+    pub(super) journal_times: BTreeMap<u32, Duration>,
     next_status: Moment,
-    shown_trial: Option<(String, u32)>,
+    pub(super) shown_trial: Option<(String, u32)>,
 }
 
 impl Publisher {
@@ -142,7 +137,7 @@ impl Publisher {
         }
     }
 
-    fn of_run(&mut self, run: &Arc<RunInfo>) -> Option<&mut OpenRun> {
+    pub(super) fn of_run(&mut self, run: &Arc<RunInfo>) -> Option<&mut OpenRun> {
         self.runs.iter_mut().find(|open| Arc::ptr_eq(&open.info, run))
     }
 
@@ -219,133 +214,6 @@ impl Publisher {
         }
     }
 
-    // === trials
-
-    fn beta(&mut self, run: &Arc<RunInfo>, beta: &TrialBeta) {
-        let Some(open) = self.of_run(run) else { return };
-        let values = little_endian(&beta.beta);
-        match open.recorded_betas.get(&(beta.trial, beta.beta_revision)) {
-            Some(recorded) if *recorded == values => {}
-            Some(_) => {
-                self.trouble(format!("trial {}: the beta after the restart differs from the recorded one", beta.trial))
-            }
-            None => self.write(run, beta_content(beta), values),
-        }
-    }
-
-    fn due(&mut self, notice: DueNotice) {
-        let now = self.parts.clock.now();
-        let run = notice.run.clone();
-        let answer = self.of_run(&run).and_then(|open| open.clerk.due(notice, now));
-        self.publish_some(&run, answer);
-    }
-
-    fn product(&mut self, notice: &ProductNotice) {
-        let Some(open) = self.of_run(&notice.run) else { return };
-        let is_late = open.clerk.is_final(notice.beta.trial);
-        let answer = open.clerk.product(notice);
-        if is_late {
-            self.write(&notice.run, late(notice), Vec::new());
-        }
-        self.publish_some(&notice.run, answer);
-    }
-
-    fn decoded(&mut self, run: &Arc<RunInfo>, trial: u32, is_due: bool) {
-        let answer = self.of_run(run).and_then(|open| open.clerk.decoded(trial, is_due));
-        self.publish_some(run, answer);
-    }
-
-    fn decode_failed(&mut self, run: &Arc<RunInfo>, trial: u32, message: String) {
-        let answer = self.of_run(run).and_then(|open| open.clerk.failed(trial));
-        self.write(run, OutcomeContent::Failed { trial, message: message.clone() }, Vec::new());
-        self.trouble(format!("trial {trial}: {message}"));
-        self.publish_some(run, answer);
-    }
-
-    fn never_due(&mut self, run: &Arc<RunInfo>, trial: u32) {
-        let answer = self.of_run(run).and_then(|open| open.clerk.never_due(trial));
-        self.publish_some(run, answer);
-    }
-
-    fn publish_some(&mut self, run: &Arc<RunInfo>, answer: Option<Answer>) {
-        if let Some(answer) = answer {
-            self.publish(run, &answer);
-        }
-    }
-
-    fn publish(&mut self, info: &Arc<RunInfo>, answer: &Answer) {
-        let begun = self.parts.clock.now();
-        let image = self.of_run(info).and_then(|open| open.images.get(&answer.trial).cloned());
-        let png = answer.picture.as_ref().map(|picture| picture.to_png()).unwrap_or_default();
-        let now = self.parts.clock.now();
-        let mut answer = answer.clone();
-        let since_due = answer.due.as_ref().map(|due| self.since_due(due, now));
-        answer.timings.add(Step::Publish, now.since(begun));
-        self.add_journal_time(&mut answer);
-        if let Some(since_due) = since_due {
-            answer.timings.add(Step::Total, since_due);
-        }
-        let in_time = answer.due.as_ref().is_some_and(|due| now <= due.deadline);
-        let gallery = self.parts.gallery.clone();
-        let message = TrialMessage {
-            identity: &self.parts.identity,
-            run: info,
-            answer: &answer,
-            gallery: gallery.as_deref(),
-            image: image.as_ref(),
-            png_sha256: (!png.is_empty()).then(|| sha256_of_bytes(&png)),
-            png: &png,
-            noise_seed: self.noise_seed(info, answer.trial),
-            since_due,
-            deadline_s: self.parts.deadline_s.unwrap_or(info.start.tr_s) / info.start.speed(),
-            in_time,
-        };
-        let json = trial_json(&message);
-        if answer.is_final {
-            self.count(&answer, in_time, target(&message).as_ref());
-        }
-        self.write(info, OutcomeContent::Published(json.clone()), png.clone());
-        self.write_result_line(&json);
-        let starts_trial = self.shown_trial.replace((info.start.run.to_string(), answer.trial))
-            != Some((info.start.run.to_string(), answer.trial));
-        self.send(frame("trial", &json, png), starts_trial);
-    }
-
-    /// Writing and synchronising the due volume goes on beside everything else; an early answer may leave before it is done.
-    fn add_journal_time(&self, answer: &mut Answer) {
-        let took = answer.due.as_ref().and_then(|due| self.journal_times.get(&due.volume));
-        if let Some(took) = took {
-            answer.timings.add(Step::Journal, *took);
-        }
-    }
-
-    /// Of a volume that an earlier process received only Unix time is left.
-    fn since_due(&self, due: &DueNotice, now: Moment) -> Duration {
-        if due.restored {
-            return Duration::from_secs_f64((self.parts.clock.unix_s() - due.arrived_unix_s).max(0.0));
-        }
-        now.since(due.arrived)
-    }
-
-    fn noise_seed(&self, run: &RunInfo, trial: u32) -> u64 {
-        let hash: &Sha256 = &self.parts.identity.bundle_hash;
-        noise_seed(hash, self.parts.identity.seed, &run.start.session, &run.start.run, trial, 0)
-    }
-
-    fn count(&mut self, answer: &Answer, in_time: bool, target: Option<&super::TargetScore>) {
-        let deadline_met = in_time && answer.effort != Effort::Skipped;
-        self.parts.vitals.trial_final(answer.effort.key(), deadline_met);
-        let ours = [Step::Backbone, Step::Retrieval, Step::LowLevel, Step::Vae, Step::Publish, Step::Total];
-        for step in ours {
-            if let Some(took) = answer.timings.get(step) {
-                self.parts.vitals.step(step, took);
-            }
-        }
-        if let Some(target) = target {
-            self.board.score.add(target);
-        }
-    }
-
     // === state
 
     fn set_state(&mut self, state: DaemonState) {
@@ -353,7 +221,7 @@ impl Publisher {
         self.send_status();
     }
 
-    fn trouble(&mut self, message: String) {
+    pub(super) fn trouble(&mut self, message: String) {
         eprintln!("trouble: {message}");
         self.board.trouble = Some(message);
         self.set_state(DaemonState::Degraded);
@@ -388,7 +256,7 @@ impl Publisher {
 
     // === outlets
 
-    fn send(&self, frame: Frame, starts_trial: bool) {
+    pub(super) fn send(&self, frame: Frame, starts_trial: bool) {
         self.parts.latest.keep(&frame, starts_trial);
         let parts: [&[u8]; 3] = [frame.topic.as_bytes(), frame.json.as_bytes(), &frame.picture];
         let count = if frame.topic == "trial" { 3 } else { 2 };
@@ -398,7 +266,7 @@ impl Publisher {
         let _ = self.parts.pages.send(frame);
     }
 
-    fn write(&mut self, run: &Arc<RunInfo>, content: OutcomeContent, body: Vec<u8>) {
+    pub(super) fn write(&mut self, run: &Arc<RunInfo>, content: OutcomeContent, body: Vec<u8>) {
         let Some(file) = self.of_run(run).and_then(|open| open.outcomes.as_mut()) else { return };
         let mut bytes = Vec::new();
         Outcome { content, body }.encode(&mut bytes);
@@ -415,7 +283,7 @@ impl Publisher {
         }
     }
 
-    fn write_result_line(&mut self, json: &Value) {
+    pub(super) fn write_result_line(&mut self, json: &Value) {
         let Some(file) = self.parts.results_file.as_mut() else { return };
         if let Err(error) = writeln!(file, "{json}") {
             self.trouble(format!("results file: {error}"));
@@ -423,28 +291,6 @@ impl Publisher {
     }
 }
 
-fn frame(topic: &'static str, json: &Value, picture: Vec<u8>) -> Frame {
+pub(super) fn frame(topic: &'static str, json: &Value, picture: Vec<u8>) -> Frame {
     Frame { topic, json: json.to_string().into(), picture: Arc::new(picture) }
-}
-
-fn late(notice: &ProductNotice) -> OutcomeContent {
-    let product = match notice.decoded {
-        Decoded::Retrieval(_) => "retrieval",
-        Decoded::Blurry(_) => "blurry",
-    };
-    OutcomeContent::Late { trial: notice.beta.trial, product: product.into() }
-}
-
-fn beta_content(beta: &TrialBeta) -> OutcomeContent {
-    OutcomeContent::Beta {
-        trial: beta.trial,
-        beta_revision: beta.beta_revision,
-        lag_s: beta.lag_s,
-        first_volume: beta.first_volume,
-        last_volume: beta.last_volume,
-    }
-}
-
-fn little_endian(pattern: &Pattern) -> Vec<u8> {
-    pattern.0.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

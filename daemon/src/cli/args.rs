@@ -1,0 +1,167 @@
+//! Every verb and flag of `mindeye-daemon`; the comments are the help text.
+
+use crate::replay::{ReplayDecisions, ReplaySpeed};
+use clap::{Args, Parser, Subcommand};
+use mindeye_config::EngineKind;
+use std::path::PathBuf;
+
+/// Decodes what a person in a scanner sees, while they see it.
+#[derive(Debug, Parser)]
+#[command(name = "mindeye-daemon", version, about, after_help = EXIT_STATUSES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+const EXIT_STATUSES: &str = "Exit status: 0 done, 64 bad command line or configuration, 65 bad input data or bundle, \
+                             69 a device, library or peer is missing, 1 anything else.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Run the instrument: take volumes in, publish results, serve the pages, until interrupted
+    Run(RunArgs),
+    /// Validate configuration and bundle, run the golden cases, open no socket
+    Check(CheckArgs),
+    /// Feed a recorded run again and compare with what was recorded
+    Replay(ReplayArgs),
+    /// Play a recorded run or a phantom as a scanner would
+    Scanner(ScannerArgs),
+    /// Measure the whole path open loop, through real sockets, at the TR
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InstrumentArgs {
+    /// Bundle: networks, mask, gallery (a folder made by mindeye-export)
+    #[arg(long, value_name = "DIR")]
+    pub(super) bundle: PathBuf,
+    /// Configuration file (config/README.md); flags beat it
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Folder of journals, one folder per session and run
+    #[arg(long, value_name = "DIR")]
+    pub(super) journal: Option<PathBuf>,
+    /// mock, onnxruntime-cpu, onnxruntime-cuda, tensorrt-rtx or tensorrt
+    #[arg(long, value_name = "ENGINE")]
+    pub(super) engine: Option<EngineKind>,
+    /// Address for volumes; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(super) bind: Option<String>,
+    /// Address for results; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(super) publish: Option<String>,
+    /// Address for the pages; port 0 picks a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) http: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) instrument: InstrumentArgs,
+    /// Append one line of JSON per trial message to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) results_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) instrument: InstrumentArgs,
+    /// Print the findings as JSON on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// Folder of a recorded run (JOURNAL/SESSION/RUN)
+    pub(super) journal: PathBuf,
+    /// Bundle that decodes
+    #[arg(long, value_name = "DIR")]
+    pub(super) bundle: PathBuf,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Engine
+    #[arg(long, value_name = "ENGINE")]
+    pub(super) engine: Option<EngineKind>,
+    /// When volumes are fed
+    #[arg(long, value_enum, default_value = "max")]
+    pub(super) speed: ReplaySpeed,
+    /// What each trial gets
+    #[arg(long, value_enum, default_value = "recorded")]
+    pub(super) decisions: ReplayDecisions,
+    /// New folder for betas.npy, betas.tsv, trials.jsonl, pictures/ and replay.json
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Print the comparison as JSON on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub(super) struct ScannerArgs {
+    /// Address of the daemon's volumes socket
+    #[arg(long, value_name = "ADDR")]
+    pub(super) connect: String,
+    /// Recorded run (NIfTI)
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub(super) bold: Option<PathBuf>,
+    /// Built-in phantom: 64x64x36 voxels, TR 1.5 s, drift, noise, head motion, a trial every 6 s
+    #[arg(long, group = "what")]
+    pub(super) phantom: bool,
+    /// TR in seconds, where the file's header cannot be believed
+    #[arg(long, value_name = "S", requires = "bold")]
+    pub(super) tr_s: Option<f64>,
+    /// BIDS events of the recorded run
+    #[arg(long, value_name = "FILE", requires = "bold")]
+    pub(super) events: Option<PathBuf>,
+    /// Times faster than the scanner's clock
+    #[arg(long, default_value_t = 1.0)]
+    pub(super) speed: f64,
+    /// Stop after this many volumes
+    #[arg(long)]
+    pub(super) volumes: Option<u32>,
+    /// Trials of the phantom
+    #[arg(long, default_value_t = 60, requires = "phantom")]
+    pub(super) trials: u32,
+    /// Seed of the phantom
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Session to announce
+    #[arg(long, default_value = "simulated")]
+    pub(super) session: String,
+    /// Run to announce; left out, a name made of the time
+    #[arg(long)]
+    pub(super) run: Option<String>,
+    /// Seconds without any answer after which the scanner gives up
+    #[arg(long, value_name = "S", default_value_t = 60.0)]
+    pub(super) patience_s: f64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    /// Bundle to measure
+    #[arg(long, value_name = "DIR", required_unless_present = "model", conflicts_with = "model")]
+    pub(super) bundle: Option<PathBuf>,
+    /// Random weights of this size instead of a bundle: demo or full
+    #[arg(long, value_name = "SIZE")]
+    pub(super) model: Option<String>,
+    /// Engine
+    #[arg(long, value_name = "ENGINE")]
+    pub(super) engine: EngineKind,
+    /// Trials
+    #[arg(long)]
+    pub(super) trials: u32,
+    /// Times faster than a TR of 1.5 s
+    #[arg(long, default_value_t = 1.0)]
+    pub(super) speed: f64,
+    /// Afterwards, this many volumes as fast as they are accepted, with the memory watched
+    #[arg(long, value_name = "VOLUMES", default_value_t = 0)]
+    pub(super) flood: u32,
+    /// Print the figures as JSON on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+}

@@ -1,0 +1,76 @@
+//! `scanner`: a recorded run or a phantom, played as a scanner would.
+
+use super::args::ScannerArgs;
+use super::{positive, stop_on_signals};
+use crate::scanner::{NiftiSource, PhantomSource, Played, ScanSource, Scanner, ScannerError, ScannerOptions};
+use mindeye_config::{Clock, Failure, Name, SystemClock};
+use mindeye_preprocess::AffineSource;
+use mindeye_preprocess::phantom::{Phantom, PhantomConfig};
+use std::time::Duration;
+
+/// Plays the run to its end.
+pub(super) fn run(args: ScannerArgs) -> Result<(), Failure> {
+    let clock = SystemClock::start();
+    let stop = stop_on_signals()?;
+    let mut source = source(&args)?;
+    let options = scanner_options(&args, clock.as_ref())?;
+    eprintln!("playing run {} of session {} to {}", options.run, options.session, options.connect);
+    let context = zmq::Context::new();
+    let scanner = Scanner::connect(&context, options, source.as_mut(), clock, stop).map_err(scanner_failure)?;
+    let played = scanner.play().map_err(scanner_failure)?;
+    eprintln!("{}", summary(&played));
+    Ok(())
+}
+
+fn source(args: &ScannerArgs) -> Result<Box<dyn ScanSource>, Failure> {
+    let Some(bold) = &args.bold else {
+        let config = PhantomConfig { trials: args.trials, seed: args.seed, ..PhantomConfig::default() };
+        return Ok(Box::new(PhantomSource::new(Phantom::new(config))));
+    };
+    for path in [Some(bold), args.events.as_ref()].into_iter().flatten() {
+        if !path.exists() {
+            return Err(Failure::usage(format!("{} does not exist", path.display())));
+        }
+    }
+    let tr_s = args.tr_s.map(|tr_s| positive("--tr-s", tr_s)).transpose()?;
+    let source = NiftiSource::read(bold, tr_s, args.events.as_deref()).map_err(Failure::data)?;
+    if source.affine_source() == AffineSource::Pixdim {
+        eprintln!("note: {} says neither by sform nor by qform where the head is", bold.display());
+    }
+    Ok(Box::new(source))
+}
+
+fn scanner_options(args: &ScannerArgs, clock: &dyn Clock) -> Result<ScannerOptions, Failure> {
+    let run = args.run.clone().unwrap_or_else(|| format!("run-{:.0}", clock.unix_s()));
+    Ok(ScannerOptions {
+        connect: args.connect.clone(),
+        session: Name::new(&args.session).map_err(Failure::usage)?,
+        run: Name::new(&run).map_err(Failure::usage)?,
+        speed: positive("--speed", args.speed)?,
+        volumes: args.volumes,
+        // 300 MB of the phantom's volumes.
+        in_flight: 1024,
+        patience: Duration::from_secs_f64(positive("--patience-s", args.patience_s)?),
+    })
+}
+
+fn scanner_failure(error: ScannerError) -> Failure {
+    match error {
+        ScannerError::Refused { .. } => Failure::data(error),
+        ScannerError::Socket { .. } | ScannerError::Silent { .. } => Failure::unavailable(error),
+    }
+}
+
+fn summary(played: &Played) -> String {
+    let mut sorted = played.accepted_after_ms.clone();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| crate::bench::percentile(&sorted, share).unwrap_or(f64::NAN);
+    format!(
+        "{} volumes and {} events accepted, {} messages sent again; accepted after {:.1} ms (p50), {:.1} ms (p99)",
+        played.volumes,
+        played.events,
+        played.sent_again,
+        at(0.50),
+        at(0.99)
+    )
+}

@@ -1,0 +1,160 @@
+//! The publisher's answers: from a clerk's decision to a message that is written, sent and counted.
+
+use super::message::target;
+use super::publisher::{Publisher, frame};
+use super::{Answer, DueNotice, ProductNotice, TargetScore, TrialMessage, noise_seed, trial_json};
+use crate::journal::OutcomeContent;
+use crate::pipeline::{Decoded, Effort, RunInfo};
+use mindeye_config::{Moment, Sha256, Step, sha256_of_bytes};
+use mindeye_preprocess::{Pattern, TrialBeta};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Publisher {
+    pub(super) fn beta(&mut self, run: &Arc<RunInfo>, beta: &TrialBeta) {
+        let Some(open) = self.of_run(run) else { return };
+        let values = little_endian(&beta.beta);
+        match open.recorded_betas.get(&(beta.trial, beta.beta_revision)) {
+            Some(recorded) if *recorded == values => {}
+            Some(_) => {
+                self.trouble(format!("trial {}: the beta after the restart differs from the recorded one", beta.trial))
+            }
+            None => self.write(run, beta_content(beta), values),
+        }
+    }
+
+    pub(super) fn due(&mut self, notice: DueNotice) {
+        let now = self.parts.clock.now();
+        let run = notice.run.clone();
+        let answer = self.of_run(&run).and_then(|open| open.clerk.due(notice, now));
+        self.publish_some(&run, answer);
+    }
+
+    pub(super) fn product(&mut self, notice: &ProductNotice) {
+        let Some(open) = self.of_run(&notice.run) else { return };
+        let is_late = open.clerk.is_final(notice.beta.trial);
+        let answer = open.clerk.product(notice);
+        if is_late {
+            self.write(&notice.run, late(notice), Vec::new());
+        }
+        self.publish_some(&notice.run, answer);
+    }
+
+    pub(super) fn decoded(&mut self, run: &Arc<RunInfo>, trial: u32, is_due: bool) {
+        let answer = self.of_run(run).and_then(|open| open.clerk.decoded(trial, is_due));
+        self.publish_some(run, answer);
+    }
+
+    pub(super) fn decode_failed(&mut self, run: &Arc<RunInfo>, trial: u32, message: String) {
+        let answer = self.of_run(run).and_then(|open| open.clerk.failed(trial));
+        self.write(run, OutcomeContent::Failed { trial, message: message.clone() }, Vec::new());
+        self.trouble(format!("trial {trial}: {message}"));
+        self.publish_some(run, answer);
+    }
+
+    pub(super) fn never_due(&mut self, run: &Arc<RunInfo>, trial: u32) {
+        let answer = self.of_run(run).and_then(|open| open.clerk.never_due(trial));
+        self.publish_some(run, answer);
+    }
+
+    fn publish_some(&mut self, run: &Arc<RunInfo>, answer: Option<Answer>) {
+        if let Some(answer) = answer {
+            self.publish(run, &answer);
+        }
+    }
+
+    pub(super) fn publish(&mut self, info: &Arc<RunInfo>, answer: &Answer) {
+        let begun = self.parts.clock.now();
+        let image = self.of_run(info).and_then(|open| open.images.get(&answer.trial).cloned());
+        let png = answer.picture.as_ref().map(|picture| picture.to_png()).unwrap_or_default();
+        let now = self.parts.clock.now();
+        let mut answer = answer.clone();
+        let since_due = answer.due.as_ref().map(|due| self.since_due(due, now));
+        answer.timings.add(Step::Publish, now.since(begun));
+        self.add_journal_time(&mut answer);
+        if let Some(since_due) = since_due {
+            answer.timings.add(Step::Total, since_due);
+        }
+        let in_time = answer.due.as_ref().is_some_and(|due| now <= due.deadline);
+        let gallery = self.parts.gallery.clone();
+        let message = TrialMessage {
+            identity: &self.parts.identity,
+            run: info,
+            answer: &answer,
+            gallery: gallery.as_deref(),
+            image: image.as_ref(),
+            png_sha256: (!png.is_empty()).then(|| sha256_of_bytes(&png)),
+            png: &png,
+            noise_seed: self.noise_seed(info, answer.trial),
+            since_due,
+            deadline_s: self.parts.deadline_s.unwrap_or(info.start.tr_s) / info.start.speed(),
+            in_time,
+        };
+        let json = trial_json(&message);
+        if answer.is_final {
+            self.count(&answer, in_time, target(&message).as_ref());
+        }
+        self.write(info, OutcomeContent::Published(json.clone()), png.clone());
+        self.write_result_line(&json);
+        let starts_trial = self.shown_trial.replace((info.start.run.to_string(), answer.trial))
+            != Some((info.start.run.to_string(), answer.trial));
+        self.send(frame("trial", &json, png), starts_trial);
+    }
+
+    /// Writing and synchronising the due volume goes on beside everything else; an early answer may leave before it is done.
+    fn add_journal_time(&self, answer: &mut Answer) {
+        let took = answer.due.as_ref().and_then(|due| self.journal_times.get(&due.volume));
+        if let Some(took) = took {
+            answer.timings.add(Step::Journal, *took);
+        }
+    }
+
+    /// Of a volume that an earlier process received only Unix time is left.
+    fn since_due(&self, due: &DueNotice, now: Moment) -> Duration {
+        if due.restored {
+            return Duration::from_secs_f64((self.parts.clock.unix_s() - due.arrived_unix_s).max(0.0));
+        }
+        now.since(due.arrived)
+    }
+
+    fn noise_seed(&self, run: &RunInfo, trial: u32) -> u64 {
+        let hash: &Sha256 = &self.parts.identity.bundle_hash;
+        noise_seed(hash, self.parts.identity.seed, &run.start.session, &run.start.run, trial, 0)
+    }
+
+    fn count(&mut self, answer: &Answer, in_time: bool, target: Option<&TargetScore>) {
+        let deadline_met = in_time && answer.effort != Effort::Skipped;
+        self.parts.vitals.trial_final(answer.effort.key(), deadline_met);
+        let ours = [Step::Backbone, Step::Retrieval, Step::LowLevel, Step::Vae, Step::Publish, Step::Total];
+        for step in ours {
+            if let Some(took) = answer.timings.get(step) {
+                self.parts.vitals.step(step, took);
+            }
+        }
+        if let Some(target) = target {
+            self.board.score.add(target);
+        }
+    }
+}
+
+fn late(notice: &ProductNotice) -> OutcomeContent {
+    let product = match notice.decoded {
+        Decoded::Retrieval(_) => "retrieval",
+        Decoded::Blurry(_) => "blurry",
+    };
+    OutcomeContent::Late { trial: notice.beta.trial, product: product.into() }
+}
+
+fn beta_content(beta: &TrialBeta) -> OutcomeContent {
+    OutcomeContent::Beta {
+        trial: beta.trial,
+        beta_revision: beta.beta_revision,
+        lag_s: beta.lag_s,
+        first_volume: beta.first_volume,
+        last_volume: beta.last_volume,
+    }
+}
+
+fn little_endian(pattern: &Pattern) -> Vec<u8> {
+    pattern.0.iter().flat_map(|value| value.to_le_bytes()).collect()
+}

@@ -1,0 +1,235 @@
+//! Feeds a record through the live steps and compares what comes out.
+
+use super::pace::Pace;
+use super::record::Record;
+use super::{ReplayDecisions, ReplayReport, ReplaySpeed};
+use crate::blind::StimulusImage;
+use crate::journal::RecordedRun;
+use crate::pipeline::{
+    DecodeJob, Decoded, DueTrial, Effort, RunInfo, RunWorker, Typical, VolumeWork, Work, decode_trial, make_product,
+    recorded_work,
+};
+use crate::publish::{Answer, DueNotice, Identity, Skip, TrialMessage, noise_seed, trial_json};
+use crate::settings::Prepared;
+use mindeye_config::{Clock, DaemonConfig, Failure, Moment, Sha256, Timings, sha256_of_bytes};
+use mindeye_preprocess::TrialBeta;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A run on its way through the same steps again.
+pub(super) struct Replayer {
+    pub(super) prepared: Prepared,
+    clock: Arc<dyn Clock>,
+    worker: RunWorker,
+    run: Arc<RunInfo>,
+    images: BTreeMap<u32, StimulusImage>,
+    record: Record,
+    decisions: ReplayDecisions,
+    deadline: Duration,
+    guard: Duration,
+    typical: Typical,
+    pub(super) betas: Vec<Arc<TrialBeta>>,
+    pub(super) answers: Vec<Value>,
+    pub(super) pictures: Vec<(u32, Vec<u8>)>,
+    pub(super) report: ReplayReport,
+}
+
+impl Replayer {
+    pub(super) fn new(
+        prepared: Prepared,
+        config: &DaemonConfig,
+        clock: Arc<dyn Clock>,
+        recorded: &RecordedRun,
+        record: Record,
+        decisions: ReplayDecisions,
+    ) -> Result<Self, Failure> {
+        let run = Arc::new(RunInfo { start: recorded.start.clone(), dir: recorded.dir.clone() });
+        let recipe = crate::settings::recipe(&prepared.bundle, config);
+        let worker = RunWorker::new(&recipe, run.clone()).map_err(Failure::data)?;
+        Ok(Self {
+            typical: Typical::from_warm_up(&prepared.report),
+            prepared,
+            clock,
+            worker,
+            images: crate::blind::images(recorded),
+            record,
+            decisions,
+            deadline: Duration::from_secs_f64(config.deadline_s(run.start.tr_s) / run.start.speed()),
+            guard: Duration::from_secs_f64(config.deadline.guard_ms / 1e3),
+            run,
+            betas: Vec::new(),
+            answers: Vec::new(),
+            pictures: Vec::new(),
+            report: ReplayReport::default(),
+        })
+    }
+
+    pub(super) fn feed(&mut self, recorded: &RecordedRun, speed: ReplaySpeed) -> Result<(), Failure> {
+        let mut pace = Pace::new(self.clock.clone(), speed);
+        for work in recorded_work(recorded) {
+            match work {
+                Work::Volume(volume) => {
+                    pace.wait_for(volume.arrived);
+                    self.volume(&volume)?;
+                }
+                Work::Event(event) => {
+                    self.worker.set_event(&event).map_err(Failure::data)?;
+                }
+                Work::Open { .. } | Work::Close => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn volume(&mut self, volume: &VolumeWork) -> Result<(), Failure> {
+        let arrived = self.clock.now();
+        let output = self.worker.volume(volume, self.clock.as_ref()).map_err(Failure::data)?;
+        self.report.volumes += 1;
+        for beta in output.betas {
+            self.compare_beta(&beta);
+            self.betas.push(beta);
+        }
+        for due in output.due {
+            self.decode(volume, due, arrived, &output.timings)?;
+        }
+        Ok(())
+    }
+
+    fn compare_beta(&mut self, beta: &TrialBeta) {
+        self.report.betas += 1;
+        let ours: Vec<u8> = beta.beta.0.iter().flat_map(|value| value.to_le_bytes()).collect();
+        match self.record.betas.get(&(beta.trial, beta.beta_revision)) {
+            Some(recorded) if *recorded == ours => self.report.betas_identical += 1,
+            Some(_) => self.report.betas_different += 1,
+            None => {}
+        }
+    }
+
+    fn decode(
+        &mut self,
+        volume: &VolumeWork,
+        due: DueTrial,
+        arrived: Moment,
+        timings: &Timings,
+    ) -> Result<(), Failure> {
+        let deadline = arrived + self.deadline;
+        let mut answer = answer(&self.run, volume, &due, arrived, deadline, timings);
+        if let Some(beta) = due.beta {
+            let job = DecodeJob { run: self.run.clone(), beta, deadline: Some(deadline) };
+            for (decoded, timings) in self.products(&job, deadline)? {
+                take(&mut answer, decoded, &timings);
+            }
+        }
+        self.conclude(answer, deadline);
+        Ok(())
+    }
+
+    fn products(&mut self, job: &DecodeJob, deadline: Moment) -> Result<Vec<(Decoded, Timings)>, Failure> {
+        let mut made = Vec::new();
+        let decoder = &mut self.prepared.decoder;
+        match self.decisions {
+            ReplayDecisions::Live => {
+                let end = Some(deadline - self.guard);
+                let emit = |decoded, timings| made.push((decoded, timings));
+                decode_trial(decoder, job, end, &mut self.typical, self.clock.as_ref(), emit).map_err(Failure::data)?;
+            }
+            ReplayDecisions::Recorded => {
+                for product in self.record.products(job.beta.trial) {
+                    let mut timings = Timings::default();
+                    made.push((make_product(decoder, product, job, &mut timings).map_err(Failure::data)?, timings));
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    fn conclude(&mut self, answer: Answer, deadline: Moment) {
+        let png = answer.picture.as_ref().map(|picture| picture.to_png()).unwrap_or_default();
+        let sha256 = (!png.is_empty()).then(|| sha256_of_bytes(&png));
+        self.compare_picture(answer.trial, sha256.as_ref());
+        let now = self.clock.now();
+        let since_due = answer.due.as_ref().map(|due| now.since(due.arrived));
+        let identity: &Identity = &self.prepared.identity;
+        let start = &self.run.start;
+        let message = TrialMessage {
+            identity,
+            run: &self.run,
+            answer: &answer,
+            gallery: self.prepared.bundle.gallery.as_deref(),
+            image: self.images.get(&answer.trial),
+            png: &png,
+            png_sha256: sha256,
+            noise_seed: noise_seed(&identity.bundle_hash, identity.seed, &start.session, &start.run, answer.trial, 0),
+            since_due,
+            deadline_s: self.deadline.as_secs_f64(),
+            in_time: now <= deadline,
+        };
+        self.answers.push(trial_json(&message));
+        self.report.trials += 1;
+        if !png.is_empty() {
+            self.pictures.push((answer.trial, png));
+        }
+    }
+
+    fn compare_picture(&mut self, trial: u32, ours: Option<&Sha256>) {
+        let Some(ours) = ours else { return };
+        self.report.pictures += 1;
+        match self.record.picture_sha256(trial) {
+            Some(recorded) if recorded == ours.0 => self.report.pictures_identical += 1,
+            Some(_) => self.report.pictures_different += 1,
+            None => {}
+        }
+    }
+}
+
+fn answer(
+    run: &Arc<RunInfo>,
+    volume: &VolumeWork,
+    due: &DueTrial,
+    arrived: Moment,
+    deadline: Moment,
+    timings: &Timings,
+) -> Answer {
+    Answer {
+        trial: due.trial,
+        revision: 0,
+        is_final: true,
+        effort: Effort::Skipped,
+        skip: Some(if due.beta.is_some() { Skip::Late } else { Skip::NoVolumes }),
+        due: Some(DueNotice {
+            run: run.clone(),
+            trial: due.trial,
+            onset_s: due.onset_s,
+            due_s: due.due_s,
+            volume: volume.index,
+            nominal: volume.nominal,
+            arrived,
+            arrived_unix_s: volume.arrived_unix_s,
+            deadline,
+            has_beta: due.beta.is_some(),
+            restored: false,
+            timings: timings.clone(),
+        }),
+        beta: due.beta.clone(),
+        retrieval: None,
+        picture: None,
+        timings: timings.clone(),
+    }
+}
+
+fn take(answer: &mut Answer, decoded: Decoded, timings: &Timings) {
+    answer.timings.merge(timings);
+    answer.skip = None;
+    match decoded {
+        Decoded::Retrieval(retrieval) => {
+            answer.effort = answer.effort.max(Effort::Retrieval);
+            answer.retrieval = Some(Arc::new(retrieval));
+        }
+        Decoded::Blurry(picture) => {
+            answer.effort = Effort::Blurry;
+            answer.picture = Some(Arc::new(picture));
+        }
+    }
+}
