@@ -232,13 +232,17 @@ impl Checked for DaemonConfig {
         Complaint::unless(self.journal.batch_records > 0, "journal.batch_records", || "must be above 0".into())?;
         Complaint::unless_non_negative("engine.mock_delay_ms", self.engine.mock_delay_ms)?;
         Complaint::unless_non_negative("trial.event_max_late_s", self.trial.event_max_late_s)?;
-        Complaint::unless(self.trial.event_max_late_s < self.deadline.decode_after_s, "trial.event_max_late_s", || {
-            format!(
-                "an event corrected after its trial was due cannot be decoded: {} must be less than \
+        Complaint::unless(
+            self.trial.event_max_late_s < self.deadline.decode_after_s,
+            "trial.event_max_late_s",
+            || {
+                format!(
+                    "an event corrected after its trial was due cannot be decoded: {} must be less than \
                  deadline.decode_after_s = {}",
-                self.trial.event_max_late_s, self.deadline.decode_after_s
-            )
-        })?;
+                    self.trial.event_max_late_s, self.deadline.decode_after_s
+                )
+            },
+        )?;
         Complaint::unless(self.trial.top_k > 0, "trial.top_k", || "must be above 0".into())
     }
 }

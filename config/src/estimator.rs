@@ -148,17 +148,17 @@ impl Estimator {
 
     fn fields(&self) -> [(&'static str, String); 11] {
         [
-            ("beta", format!("{:?}", self.beta)),
-            ("hrf", format!("{:?}", self.hrf)),
-            ("drift", format!("{:?}", self.drift)),
-            ("confounds", format!("{:?}", self.confounds)),
-            ("noise", format!("{:?}", self.noise)),
-            ("smoothing_fwhm_mm", format!("{:?}", self.smoothing_fwhm_mm)),
-            ("slice_reference", format!("{:?}", self.slice_reference)),
-            ("repeats_averaged", format!("{:?}", self.repeats_averaged)),
-            ("unit", format!("{:?}", self.unit)),
-            ("zscore", format!("{:?}", self.zscore)),
-            ("revision_lags_s", format!("{:?}", self.revision_lags_s)),
+            ("beta", as_written(&self.beta)),
+            ("hrf", as_written(&self.hrf)),
+            ("drift", as_written(&self.drift)),
+            ("confounds", as_written(&self.confounds)),
+            ("noise", as_written(&self.noise)),
+            ("smoothing_fwhm_mm", as_written(&self.smoothing_fwhm_mm)),
+            ("slice_reference", as_written(&self.slice_reference)),
+            ("repeats_averaged", as_written(&self.repeats_averaged)),
+            ("unit", as_written(&self.unit)),
+            ("zscore", as_written(&self.zscore)),
+            ("revision_lags_s", as_written(&self.revision_lags_s)),
         ]
     }
 
@@ -169,6 +169,11 @@ impl Estimator {
         })?;
         check_lags(&self.revision_lags_s)
     }
+}
+
+/// `value` in the words of the file, such as `"glmsingle-b3"` or `[7.5]`.
+pub(crate) fn as_written(value: &impl Serialize) -> String {
+    toml::Value::try_from(value).map_or_else(|error| error.to_string(), |value| value.to_string())
 }
 
 /// Lags must be positive and ascending: the row of a lag in `zscore.safetensors` is its place in this list.

@@ -86,8 +86,8 @@ pub enum ConfigError {
 /// # Errors
 /// [`ConfigError`] naming the file and the key.
 pub fn load<T: DeserializeOwned + Checked>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
     from_toml(&text, path)
 }
 
@@ -101,9 +101,16 @@ pub fn from_toml<T: DeserializeOwned + Checked>(text: &str, path: &Path) -> Resu
         key,
         message: message.trim().replace('\n', "; "),
     };
-    let document = toml::Deserializer::parse(text).map_err(|error| malformed(".".into(), error.message()))?;
+    let document = toml::Deserializer::parse(text)
+        .map_err(|error| malformed(".".into(), &format!("line {}: {}", line_of(&error, text), error.message())))?;
     let value: T = serde_path_to_error::deserialize(document)
         .map_err(|error| malformed(error.path().to_string(), error.inner().message()))?;
     value.check().map_err(|complaint| ConfigError::Rejected { path: path.to_path_buf(), complaint })?;
     Ok(value)
+}
+
+/// Line, from 1, at which `text` stops being TOML.
+fn line_of(error: &toml::de::Error, text: &str) -> usize {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    1 + before.matches('\n').count()
 }

@@ -1,9 +1,7 @@
 //! `preprocess.toml`: how volumes become betas; a bundle carries its own and the daemon uses no other.
 
-use crate::estimator::check_lags;
-use crate::{
-    BetaKind, BetaUnit, Checked, Complaint, Confounds, Drift, Estimator, Hrf, NoiseModel, ZscorePolicy,
-};
+use crate::estimator::{as_written, check_lags};
+use crate::{BetaKind, BetaUnit, Checked, Complaint, Confounds, Drift, Estimator, Hrf, NoiseModel, ZscorePolicy};
 use serde::{Deserialize, Serialize};
 
 /// The whole recipe.
@@ -108,7 +106,7 @@ impl Checked for PreprocessConfig {
 impl BetaConfig {
     fn check(&self) -> Result<(), Complaint> {
         Complaint::unless(self.kind == BetaKind::Window, "kind", || {
-            format!("this version estimates \"window\", found {:?}", self.kind)
+            format!("this version estimates {}, found {}", as_written(&BetaKind::Window), as_written(&self.kind))
         })?;
         Complaint::unless_non_negative("window_start_s", self.window_start_s)?;
         Complaint::unless_non_negative("baseline_s", self.baseline_s)?;

@@ -58,7 +58,7 @@ pub enum ExportError {
         looked_for: String,
     },
     /// A pickle.
-    #[error("{}: pickles run code when they are opened and are never read; convert it offline once: {CONVERSION}", path.display())]
+    #[error("{}: a pickle runs code when opened and is never read; convert it offline: {CONVERSION}", path.display())]
     Pickle {
         /// The file.
         path: PathBuf,

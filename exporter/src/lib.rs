@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   .safetensors ──weights──► StateDict ──networks──► Graph ──onnx──► F.onnx[.data]
-//!                  (strict)       │       (shapes checked)                 │
-//!                                 └──reference (f64)──► golden cases ──────┴──bundle──► BUNDLE/
+//!                  (strict)       │       (shapes checked)                │
+//!                                 └──reference (f64)──► golden cases ─────┴──bundle──► BUNDLE/
 //! ```
 //!
 //! Deliberately absent: Python, torch, pickles, sockets, and the clock.

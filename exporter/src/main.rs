@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mindeye_config::{Failure, ModelDimensions, Precision, run_program};
 use mindeye_exporter::bundle::random_init_bundle_with_progress;
 use mindeye_exporter::gallery::encode_gallery;
+use mindeye_exporter::networks::LATER;
 use mindeye_exporter::{ExportError, GraphRequest, RandomInit, Step, export_graph};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -56,6 +57,9 @@ struct GraphArguments {
     /// Side of a VAE's latent [default: from config.json's sample_size, else 64].
     #[arg(long)]
     latent_size: Option<NonZeroUsize>,
+    /// Tokens that a UNet attends to (a later version).
+    #[arg(long)]
+    tokens: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -86,6 +90,12 @@ struct BundleArguments {
     /// A trained checkpoint (a later version).
     #[arg(long)]
     checkpoint: Option<PathBuf>,
+    /// UNet, VAE and encoder to draw with (a later version).
+    #[arg(long, requires = "checkpoint")]
+    renderer: Option<PathBuf>,
+    /// Gallery to retrieve from (a later version).
+    #[arg(long, requires = "checkpoint")]
+    gallery: Option<PathBuf>,
     /// Seed of the random weights.
     #[arg(long, default_value = "1")]
     seed: u64,
@@ -141,6 +151,11 @@ fn graph(arguments: &GraphArguments, json: bool) -> Result<(), ExportError> {
         latent_side: arguments.latent_size.map(NonZeroUsize::get),
         ..GraphRequest::new(&arguments.network, &arguments.model, &arguments.out)
     };
+    let takes_tokens = LATER.contains(&arguments.network.as_str());
+    if let Some(tokens) = arguments.tokens.filter(|_| !takes_tokens) {
+        let message = format!("`{}` takes no {tokens} tokens to attend to", arguments.network);
+        return Err(ExportError::Flag { flag: "--tokens", message });
+    }
     let report = export_graph(&request)?;
     for line in &report.set_aside {
         eprintln!("left aside {line}");

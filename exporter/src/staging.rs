@@ -65,8 +65,8 @@ impl Staging {
         self.out.file_name().expect("checked when the folder was made").to_string_lossy().into_owned()
     }
 
-    /// Moves `files` out of the staging folder to their places beside the output, the first of them last: it is the one that
-    /// refers to the others.
+    /// Moves `files` out of the staging folder to their places beside the output, the first of them last: it is the
+    /// one that refers to the others.
     ///
     /// # Errors
     /// What the file system says.

@@ -27,14 +27,14 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
     let (model, pickle, broken, out) = (text(&model), text(&pickle), text(&broken), text(&out));
     let nowhere = home.path().join("no/where.onnx");
 
-    let cases: [(&[&str], i32, &str); 14] = [
+    let cases: [(&[&str], i32, &str); 18] = [
         (&[], 64, "Usage"),
         (&["graph", "backbone", "--model", model], 64, "--out"),
         (&["graph", "backbone", "--model", model, "--out", out, "--batch", "0"], 64, "--batch"),
         (&["graph", "backbone", "--model", "/no/such/file", "--out", out], 64, "/no/such/file: no such file"),
         (&["graph", "backbone", "--model", model, "--out", text(&nowhere)], 64, "no: no such file or folder"),
         (&["graph", "nonsense", "--model", model, "--out", out], 64, "`nonsense` is none of"),
-        (&["graph", "backbone", "--model", pickle, "--out", out], 65, "last.pth: pickles run code"),
+        (&["graph", "backbone", "--model", pickle, "--out", out], 65, "last.pth: a pickle runs code"),
         (&["graph", "backbone", "--model", broken, "--out", out], 65, "broken.safetensors: not a whole safetensors"),
         (
             &["graph", "low-level", "--model", model, "--out", out],
@@ -48,6 +48,18 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
             "`fp16` is not in this version",
         ),
         (&["bundle", "--random-init", "full", "--out", out], 69, "`--random-init full` is not in this version"),
+        (
+            &["bundle", "--checkpoint", model, "--renderer", "r", "--gallery", "g", "--out", out],
+            69,
+            "`--checkpoint` is not",
+        ),
+        (
+            &["graph", "unet", "--tokens", "257", "--model", model, "--out", out],
+            69,
+            "network `unet` is not in this version",
+        ),
+        (&["graph", "backbone", "--tokens", "257", "--model", model, "--out", out], 64, "--tokens: `backbone`"),
+        (&["graph", "backbone", "--latent-size", "8", "--model", model, "--out", out], 64, "--latent-size: `backbone`"),
         (&["engine", "BUNDLE", "--target", "sm_89"], 69, "verb `engine` is not in this version"),
         (&["inspect", "m.onnx"], 69, "verb `inspect` is not in this version"),
     ];

@@ -12,12 +12,12 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// The folder `config/`.
-pub fn home() -> &'static Path {
+pub(crate) fn home() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The presets in `config/<kind>/`, sorted; never none.
-pub fn presets(kind: &str) -> Vec<PathBuf> {
+pub(crate) fn presets(kind: &str) -> Vec<PathBuf> {
     let folder = home().join(kind);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -26,7 +26,7 @@ pub fn presets(kind: &str) -> Vec<PathBuf> {
 }
 
 /// The dotted keys of `value`, each with its value; the keys of a list's tables are those of its first.
-pub fn keys(value: &impl Serialize) -> Vec<(String, toml::Value)> {
+pub(crate) fn keys(value: &impl Serialize) -> Vec<(String, toml::Value)> {
     let mut found = Vec::new();
     collect("", &toml::Value::try_from(value).unwrap(), &mut found);
     found
@@ -47,7 +47,7 @@ fn collect(place: &str, value: &toml::Value, found: &mut Vec<(String, toml::Valu
 // Full values are written out field by field: a new field does not compile until it stands here, and so in the README.
 
 /// `daemon.toml` with every optional key.
-pub fn daemon() -> DaemonConfig {
+pub(crate) fn daemon() -> DaemonConfig {
     let DaemonConfig {
         session: _,
         allow_estimator_mismatch,
@@ -65,13 +65,13 @@ pub fn daemon() -> DaemonConfig {
 }
 
 /// `session.toml`.
-pub fn session() -> SessionConfig {
+pub(crate) fn session() -> SessionConfig {
     let name = |text| Name::new(text).unwrap();
     SessionConfig { session: name("ses-1"), participant: name("sub-1"), participant_generated: false }
 }
 
 /// `preprocess.toml` with every optional key.
-pub fn preprocess() -> PreprocessConfig {
+pub(crate) fn preprocess() -> PreprocessConfig {
     PreprocessConfig {
         tr_s: Some(1.5),
         slice_reference: 0.5,
@@ -84,23 +84,23 @@ pub fn preprocess() -> PreprocessConfig {
 }
 
 /// `scheduler.toml`.
-pub fn scheduler() -> SchedulerConfig {
+pub(crate) fn scheduler() -> SchedulerConfig {
     SchedulerConfig::default()
 }
 
 /// `model.toml`.
-pub fn model() -> ModelDimensions {
+pub(crate) fn model() -> ModelDimensions {
     mindeye_config::load(&home().join("model/demo.toml")).unwrap()
 }
 
 /// A budget in which every step takes 1 ms, and at most 2.
-pub fn budget() -> Budget {
+pub(crate) fn budget() -> Budget {
     let row = StepBudget { typical_ms: 1.0, ceiling_ms: 2.0 };
     Budget { describes: "a test".into(), step: Step::ALL.into_iter().map(|step| (step, row)).collect() }
 }
 
 /// `manifest.toml` with every optional key: one network, one file.
-pub fn manifest() -> BundleManifest {
+pub(crate) fn manifest() -> BundleManifest {
     let tensor = |name: &str| TensorEntry { name: name.into(), shape: vec![1, 4000] };
     BundleManifest {
         format: BUNDLE_FORMAT.into(),
@@ -133,7 +133,7 @@ pub fn manifest() -> BundleManifest {
 }
 
 /// What [`preprocess`] estimates.
-pub fn estimator() -> Estimator {
+pub(crate) fn estimator() -> Estimator {
     Estimator {
         beta: BetaKind::Window,
         hrf: Hrf::None,

@@ -1,7 +1,8 @@
-//! A gallery whose answers are known: each scene's vector is what the random backbone makes of the phantom's response to it.
+//! A gallery whose answers are known: each scene's vector is what the random backbone makes of the phantom's response
+//! to it.
 //!
-//! With it the simulated scanner's trials are retrieved, which shows that every step from voxel to rank is wired. It is a
-//! wiring check, not brain decoding: the answer was put where it is found.
+//! With it the simulated scanner's trials are retrieved, which shows that every step from voxel to rank is wired. It
+//! is a wiring check, not brain decoding: the answer was put where it is found.
 
 use crate::ExportError;
 use crate::gallery::{Item, picture, write_gallery};

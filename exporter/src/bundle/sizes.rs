@@ -95,6 +95,20 @@ mod tests {
     }
 
     #[test]
+    fn every_preset_describes_networks() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/model");
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 4, "{files:?}");
+        for file in files {
+            let model: ModelDimensions = mindeye_config::load(&file).unwrap();
+            let sizes = Sizes::of(&model, model.voxels).unwrap();
+            let latent = sizes.low_level.outputs(1);
+            assert_eq!(latent[0].shape, sizes.vae_decoder.inputs(1)[0].shape, "{}", file.display());
+            assert_eq!(sizes.vae_decoder.outputs(1)[0].shape[2], model.picture_side(), "{}", file.display());
+        }
+    }
+
+    #[test]
     fn published_sizes_have_the_published_parameter_counts() {
         // Spec: MindEye sections 1.2 and 4.1, diffusion section 2.1 (decoder 49,490,179 + post_quant_conv 20).
         let model = preset("mindeye1-subj01");

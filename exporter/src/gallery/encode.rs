@@ -1,7 +1,8 @@
-//! A folder of photographs becomes a gallery: each picture through the CLIP image tower that the model was trained against.
+//! A folder of photographs becomes a gallery: each picture through the CLIP image tower that the model was trained
+//! against.
 //!
-//! Preprocessing is CLIP's own: shorter side to S by bicubic interpolation, centre crop, mean and SD of its training set
-//! (spec: diffusion section 1.4).
+//! Preprocessing is CLIP's own: shorter side to S by bicubic interpolation, centre crop, mean and SD of its training
+//! set (spec: diffusion section 1.4).
 
 use super::folder::{Item, write_gallery};
 use crate::onnx::outline;

@@ -1,4 +1,5 @@
-//! The decoder of Stable Diffusion's autoencoder, which also ends the low-level network: a map becomes a larger picture.
+//! The decoder of Stable Diffusion's autoencoder, which also ends the low-level network: a map becomes a larger
+//! picture.
 //!
 //! ```text
 //!   conv_in ─ resnet ─ attention ─ resnet ─ [resnets, doubling]* ─ resnets ─ norm ─ SiLU ─ conv_out

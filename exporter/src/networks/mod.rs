@@ -1,7 +1,7 @@
 //! The networks of the method: each knows its sizes, its tensors, its graph and its reference answer.
 //!
-//! Adding one: a file with a struct of sizes read from tensor shapes, [`Network`] for it, its arithmetic in `reference/`,
-//! a row in [`open`]. Everything else (strict reading, writing, goldens, tests) follows from the trait.
+//! Adding one: a file with a struct of sizes read from tensor shapes, [`Network`] for it, its arithmetic in
+//! `reference/`, a row in [`open`]. Everything else (strict reading, writing, goldens, tests) follows from the trait.
 
 mod backbone;
 mod kl_decoder;
@@ -65,11 +65,15 @@ pub const LATER: [&str; 6] = ["unet", "vae-encoder", "taesd-decoder", "taesd-enc
 /// # Errors
 /// An unknown network, no weights, a pickle, a damaged file, settings that cannot be followed.
 pub fn open(name: &str, model: &Path, latent_side: Option<usize>) -> Result<(Weights, Box<dyn Network>), ExportError> {
-    let file_name = file_name(name)?;
-    let path = locate(file_name.0, model, file_name.1)?;
+    let (name, file_name) = file_name(name)?;
+    if latent_side.is_some() && name != "vae-decoder" {
+        let message = format!("`{name}` takes no latent");
+        return Err(ExportError::Flag { flag: "--latent-size", message });
+    }
+    let path = locate(name, model, file_name)?;
     let weights = Weights::open(&path)?;
     refuse_mindeye2(&weights)?;
-    let network: Box<dyn Network> = match file_name.0 {
+    let network: Box<dyn Network> = match name {
         "backbone" => Box::new(Backbone::of(&weights)),
         "low-level" => Box::new(LowLevel::of(&weights, &Settings::beside(&path)?)),
         _ => Box::new(VaeDecoder::of(&weights, &Settings::beside(&path)?, latent_side)),

@@ -1,4 +1,5 @@
-//! The layers of PyTorch's networks as ONNX nodes, in the one form that runs well everywhere (spec: diffusion section 7.4).
+//! The layers of PyTorch's networks as ONNX nodes, in the one form that runs well everywhere (spec: diffusion section
+//! 7.4).
 //!
 //! A layer's nodes and weights carry its key in the state dict, so that a name in a graph is a name in the checkpoint.
 
@@ -36,8 +37,8 @@ impl<'s, 'w> Drawing<'s, 'w> {
         Ok(self.graph.weight(key, self.state.get(key).ok_or_else(missing)?))
     }
 
-    /// `nn.Linear` over the last axis, with a bias where the state dict has one. Further axes before it are flattened, so
-    /// that the weight keeps PyTorch's own layout (`Gemm` with `transB`) whatever the rank.
+    /// `nn.Linear` over the last axis, with a bias where the state dict has one. Further axes before it are flattened,
+    /// so that the weight keeps PyTorch's own layout (`Gemm` with `transB`) whatever the rank.
     pub(super) fn linear(&mut self, key: &str, x: &Wire) -> Drawn {
         let weight = self.weight(key, &format!("{key}.weight"))?;
         let bias_key = format!("{key}.bias");
@@ -59,8 +60,9 @@ impl<'s, 'w> Drawing<'s, 'w> {
         self.graph.layer_normalization(key, x, &gain, &offset, TORCH_EPSILON)
     }
 
-    /// `nn.GroupNorm` of [B, C, H, W]: each group normalised as if it were one channel, then a gain and an offset for each
-    /// channel. TensorRT fuses these five nodes; ONNX Runtime has no kernel for `GroupNormalization` and needs 29.
+    /// `nn.GroupNorm` of [B, C, H, W]: each group normalised as if it were one channel, then a gain and an offset for
+    /// each channel. TensorRT fuses these five nodes; ONNX Runtime has no kernel for `GroupNormalization` and needs
+    /// 29.
     pub(super) fn group_norm(&mut self, key: &str, x: &Wire, groups: usize, epsilon: f32) -> Drawn {
         let &[batch, channels, ..] = x.shape() else { return Err(no_picture(key, x)) };
         if groups == 0 || channels % groups != 0 {

@@ -5,6 +5,8 @@ use mindeye_config::ModelDimensions;
 use serde::Deserialize;
 use std::path::Path;
 
+/// `config/model/mindeye1-subj01.toml`: what a `model.toml` need not repeat.
+const PUBLISHED_MODEL: &str = include_str!("../../../config/model/mindeye1-subj01.toml");
 /// Groups of the published networks' group normalisations.
 const PUBLISHED_NORM_GROUPS: usize = 32;
 /// The largest picture side that is taken to be meant.
@@ -49,7 +51,7 @@ impl Settings {
         let mut settings = Self::default();
         let model = weights.with_file_name("model.toml");
         if model.exists() {
-            settings.norm_groups = mindeye_config::load::<ModelDimensions>(&model)?.norm_groups;
+            settings.norm_groups = read_model(&model)?.norm_groups;
         }
         let config = weights.with_file_name("config.json");
         if config.exists() {
@@ -59,14 +61,30 @@ impl Settings {
     }
 
     fn apply_config(&mut self, path: &Path) -> Result<(), ExportError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ExportError::Unreadable { path: path.to_path_buf(), source })?;
+        let text = read(path)?;
         let config: AutoencoderConfig = serde_json::from_str(&text).map_err(|e| refuse(path, ".", e.to_string()))?;
         config.check(path)?;
         self.norm_groups = config.norm_num_groups.unwrap_or(self.norm_groups);
         self.sample_size = config.sample_size.or(self.sample_size);
         Ok(())
     }
+}
+
+/// The dimensions in `model.toml`; keys that it leaves out are the published model's.
+fn read_model(path: &Path) -> Result<ModelDimensions, ExportError> {
+    let text = read(path)?;
+    let mut model: toml::Table = toml::from_str(PUBLISHED_MODEL).expect("a preset of this repository is valid TOML");
+    model.extend(text.parse::<toml::Table>().map_err(|e| refuse(path, ".", e.message().to_owned()))?);
+    let model: ModelDimensions =
+        model.try_into().map_err(|e: toml::de::Error| refuse(path, ".", e.message().to_owned()))?;
+    if model.norm_groups == 0 {
+        return Err(refuse(path, "norm_groups", "must be 1 or more, found 0".into()));
+    }
+    Ok(model)
+}
+
+fn read(path: &Path) -> Result<String, ExportError> {
+    std::fs::read_to_string(path).map_err(|source| ExportError::Unreadable { path: path.to_path_buf(), source })
 }
 
 impl AutoencoderConfig {
@@ -116,6 +134,26 @@ mod tests {
         ];
         for (config, expected) in cases {
             assert_eq!(read(config).as_ref(), Ok(&expected), "{config}");
+        }
+    }
+
+    #[test]
+    fn a_model_file_may_be_partial_but_not_misspelt() {
+        let read = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("model.toml"), text).unwrap();
+            Settings::beside(&folder.path().join("weights.safetensors")).map_err(|e| e.to_string())
+        };
+        assert_eq!(read("").unwrap().norm_groups, 32);
+        assert_eq!(read("norm_groups = 8").unwrap().norm_groups, 8);
+        for (text, part) in [
+            ("norm_group = 8", "unknown field `norm_group`"),
+            ("norm_groups = 0", "key `norm_groups`: must be 1 or more, found 0"),
+            ("norm_groups = \"x\"", "model.toml: key `.`"),
+            ("=", "model.toml: key `.`"),
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(message.contains(part), "{message}");
         }
     }
 

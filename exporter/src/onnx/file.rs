@@ -1,19 +1,17 @@
 //! A finished graph goes to disk tensor by tensor, so that memory holds one tensor and not the model.
 //!
-//! A protobuf message inside another is a tag, its length and its bytes; all lengths are known before the first weight is
-//! touched, so the file is written front to back. Above [`INLINE_LIMIT`] weights go to `<name>.data`, each at a multiple
-//! of 4096 so that runtimes can map it.
+//! A protobuf message inside another is a tag, its length and its bytes; all lengths are known before the first weight
+//! is touched, so the file is written front to back. Above [`INLINE_LIMIT`] weights go to `<name>.data`, each at a
+//! multiple of 4096 so that runtimes can map it.
 
 use super::graph::{Graph, Initializer, Wire, axis};
 use super::messages::{EXTERNAL, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto};
+use super::sink::{Sink, field_length, field_start, long};
 use crate::ExportError;
 pub use mindeye_config::Precision;
 use mindeye_config::Sha256;
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Version of the file format that goes with the operator set.
 const IR_VERSION: i64 = 9;
@@ -202,47 +200,6 @@ fn tensor_head(initializer: &Initializer<'_>) -> TensorProto {
 
 fn length_of(initializer: &Initializer<'_>) -> u64 {
     long(initializer.payload.len())
-}
-
-fn long(length: usize) -> u64 {
-    length as u64
-}
-
-/// Tag and length of an embedded message or byte string.
-fn field_start(field: u32, length: u64) -> Vec<u8> {
-    let mut start = Vec::new();
-    encode_key(field, WireType::LengthDelimited, &mut start);
-    encode_varint(length, &mut start);
-    start
-}
-
-/// Length of such a field with its content.
-fn field_length(field: u32, length: u64) -> u64 {
-    long(field_start(field, length).len()) + length
-}
-
-/// A file that counts what was written and names itself when that fails.
-struct Sink {
-    path: PathBuf,
-    file: BufWriter<File>,
-    written: u64,
-}
-
-impl Sink {
-    fn create(path: &Path) -> Result<Self, ExportError> {
-        let file = File::create(path).map_err(|source| ExportError::Unwritable { path: path.into(), source })?;
-        Ok(Self { path: path.into(), file: BufWriter::with_capacity(1 << 20, file), written: 0 })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
-        self.written += long(bytes.len());
-        self.file.write_all(bytes).map_err(|source| ExportError::Unwritable { path: self.path.clone(), source })
-    }
-
-    fn finish(mut self) -> Result<u64, ExportError> {
-        self.file.flush().map_err(|source| ExportError::Unwritable { path: self.path.clone(), source })?;
-        Ok(self.written)
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod graph;
 pub mod messages;
 mod ops;
 mod outline;
+mod sink;
 
 pub use file::{INLINE_LIMIT, Model, Precision, Written};
 pub use graph::{Element, Graph, GraphError, Wire};

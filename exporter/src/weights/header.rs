@@ -60,7 +60,10 @@ mod tests {
         [&length[..], header.as_bytes(), body].concat()
     }
 
-    const TWO: &str = r#"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"F16","shape":[3],"data_offsets":[16,22]}}"#;
+    const TWO: &str = concat!(
+        r#"{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"#,
+        r#""b":{"dtype":"F16","shape":[3],"data_offsets":[16,22]}}"#
+    );
 
     #[test]
     fn ranges_count_from_the_start_of_the_file() {
@@ -106,7 +109,7 @@ mod tests {
         }
 
         #[test]
-        fn a_file_with_any_byte_changed_never_panics_and_keeps_its_ranges_inside(at in 0_usize..200, to in any::<u8>()) {
+        fn a_file_with_any_byte_changed_keeps_its_ranges_inside(at in 0_usize..200, to in any::<u8>()) {
             let mut bytes = file(TWO, &[0; 22]);
             let at = at % bytes.len();
             bytes[at] = to;

@@ -1,4 +1,5 @@
-//! What tensors a network has: every key with its shape, written down once and used to check, to count and to draw weights.
+//! What tensors a network has: every key with its shape, written down once and used to check, to count and to draw
+//! weights.
 
 /// The name and shape of one tensor; an axis of 0 is one that no tensor of the file told.
 pub type Entry = (String, Vec<usize>);

@@ -11,7 +11,8 @@ use std::path::Path;
 #[expect(unsafe_code, reason = "memory mapping is unsafe by nature: another process may change the file")]
 pub(crate) fn map(path: &Path) -> std::io::Result<Mmap> {
     let file = File::open(path)?;
-    // SAFETY: the map is read-only and nothing here writes to the file. A file that another process truncates while it is
-    // mapped ends this program with SIGBUS, as it would end PyTorch's loader; no memory of ours is written through it.
+    // SAFETY: the map is read-only and nothing here writes to the file. A file that another process truncates while it
+    // is mapped ends this program with SIGBUS, as it would end PyTorch's loader; no memory of ours is written through
+    // it.
     unsafe { Mmap::map(&file) }
 }

@@ -1,4 +1,5 @@
-//! A weights file, memory-mapped and read strictly: what a network needs is there, fits and is finite, and nothing else is.
+//! A weights file, memory-mapped and read strictly: what a network needs is there, fits and is finite, and nothing
+//! else is.
 //!
 //! ```text
 //!   .safetensors ──map──► header ──names──► Weights ──fit(Layout)──► StateDict ──► graph, reference

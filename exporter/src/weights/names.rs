@@ -1,9 +1,10 @@
 //! One name for each tensor: wrappers' prefixes and older naming generations are translated on the way in.
 
-/// Attention projections before diffusers 0.15 and since.
+/// Attention projections as diffusers 0.13 called them, which MindEye used, and as it calls them now.
 const ATTENTION: [(&str, &str); 4] = [("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0")];
 
-/// Today's name of the tensor stored as `stored`: without the `module.` that distributed training puts in front, and with
+/// Today's name of the tensor stored as `stored`: without the `module.` that distributed training puts in front, and
+/// with
 /// `attentions.N.{query,key,value,proj_attn}` as `attentions.N.{to_q,to_k,to_v,to_out.0}`.
 pub(super) fn canonical(stored: &str) -> String {
     let key = stored.strip_prefix("module.").unwrap_or(stored);

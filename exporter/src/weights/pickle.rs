@@ -9,7 +9,8 @@ const MAGIC: [&[u8]; 2] = [&[0x80], b"PK\x03\x04"];
 
 /// The way in for a pickle; `README.md` of this crate explains it.
 pub const CONVERSION: &str = "python -c \"import sys, torch, safetensors.torch as s; \
-d = torch.load(sys.argv[1], map_location='cpu', weights_only=True); d = d.get('model_state_dict', d.get('state_dict', d)); \
+d = torch.load(sys.argv[1], map_location='cpu', weights_only=True); \
+d = d.get('model_state_dict', d.get('state_dict', d)); \
 s.save_file({k: v.contiguous().clone() for k, v in d.items()}, sys.argv[2])\" IN.pth OUT.safetensors";
 
 /// Whether the file at `path`, beginning with `start`, is a pickle by its name or by its first bytes.

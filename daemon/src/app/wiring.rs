@@ -1,0 +1,188 @@
+//! Which part is connected to which: every queue, and every thread with its ends of them.
+
+use super::{Threads, wake_up};
+use crate::display::PagesParts;
+use crate::ingest::{Command, CommitItem, Committed, Committer, Intake, Limits, Router, RouterParts};
+use crate::journal::RecordedRun;
+use crate::pipeline::{DecodeContext, Mailbox, PreprocessContext, Typical, Work, decode_loop, preprocess_loop};
+use crate::publish::{Frame, Identity, Latest, PublishEvent, Publisher, PublisherParts};
+use crate::settings::recipe;
+use crate::vitals::Vitals;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use mindeye_config::{Clock, DaemonConfig, Failure};
+use mindeye_decode::{Bundle, Decoder};
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// Due trials that may wait for the decoder; more than a session's worth at one every TR.
+const MAILBOX: usize = 256;
+/// Events that may wait for the publisher.
+const PUBLISH_QUEUE: usize = 1024;
+/// Frames that a slow page may lag behind before it loses the oldest.
+const PAGE_BACKLOG: usize = 64;
+/// Commands that may wait for the router.
+const COMMANDS: usize = 16;
+
+/// Both ends of every queue.
+pub(super) struct Queues {
+    commits: (Sender<CommitItem>, Receiver<CommitItem>),
+    committed: (Sender<Committed>, Receiver<Committed>),
+    commands: (Sender<Command>, Receiver<Command>),
+    work: (Sender<Work>, Receiver<Work>),
+    pub(super) publish: (Sender<PublishEvent>, Receiver<PublishEvent>),
+    mailbox: Arc<Mailbox>,
+}
+
+impl Queues {
+    fn new(config: &DaemonConfig) -> Self {
+        let volumes = config.volumes.queue_volumes;
+        Self {
+            commits: bounded(volumes),
+            // The router empties this one whenever it is woken; it must never hold the committer back.
+            committed: bounded(4 * volumes + 4 * config.journal.batch_records),
+            commands: bounded(COMMANDS),
+            work: bounded(volumes),
+            publish: bounded(PUBLISH_QUEUE),
+            mailbox: Arc::new(Mailbox::new(MAILBOX)),
+        }
+    }
+}
+
+/// What the parts share.
+pub(super) struct Wiring<'a> {
+    config: &'a DaemonConfig,
+    bundle: &'a Bundle,
+    identity: Identity,
+    clock: Arc<dyn Clock>,
+    latest: Arc<Latest>,
+    frames: broadcast::Sender<Frame>,
+    pub(super) vitals: Arc<Vitals>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) queues: Queues,
+}
+
+impl<'a> Wiring<'a> {
+    pub(super) fn new(config: &'a DaemonConfig, bundle: &'a Bundle, identity: Identity, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            config,
+            bundle,
+            identity,
+            clock,
+            latest: Arc::default(),
+            frames: broadcast::channel(PAGE_BACKLOG).0,
+            vitals: Arc::default(),
+            stop: Arc::default(),
+            queues: Queues::new(config),
+        }
+    }
+
+    fn guard(&self) -> Duration {
+        Duration::from_secs_f64(self.config.deadline.guard_ms / 1e3)
+    }
+
+    pub(super) fn router(&self, socket: zmq::Socket, wake: zmq::Socket) -> Router {
+        let parts = RouterParts {
+            socket,
+            wake,
+            clock: self.clock.clone(),
+            journal: self.config.journal.dir.clone(),
+            bundle: self.identity.bundle.clone(),
+            engine: self.identity.engine.clone(),
+            commits: self.queues.commits.0.clone(),
+            committed: self.queues.committed.1.clone(),
+            commands: self.queues.commands.1.clone(),
+            work: self.queues.work.0.clone(),
+            publish: self.queues.publish.0.clone(),
+            vitals: self.vitals.clone(),
+            stop: self.stop.clone(),
+        };
+        Router::new(parts, Intake::new(Limits::new(self.config, self.bundle.mask.grid().clone())))
+    }
+
+    pub(super) fn publisher(&self, socket: zmq::Socket, results_file: Option<File>) -> Publisher {
+        Publisher::new(PublisherParts {
+            clock: self.clock.clone(),
+            socket,
+            pages: self.frames.clone(),
+            latest: self.latest.clone(),
+            vitals: self.vitals.clone(),
+            identity: self.identity.clone(),
+            gallery: self.bundle.gallery.clone(),
+            guard: self.guard(),
+            deadline_s: self.config.deadline.deadline_s,
+            decode_after_s: self.config.deadline.decode_after_s,
+            stale_after_s: self.config.http.stale_after_s,
+            results_file,
+        })
+    }
+
+    pub(super) fn pages(&self, wake: zmq::Socket, operator_token: String) -> PagesParts {
+        PagesParts {
+            clock: self.clock.clone(),
+            latest: self.latest.clone(),
+            frames: self.frames.clone(),
+            vitals: self.vitals.clone(),
+            gallery: self.bundle.gallery.clone(),
+            commands: self.queues.commands.0.clone(),
+            wake,
+            publish: self.queues.publish.0.clone(),
+            operator_token,
+        }
+    }
+
+    fn preprocess(&self) -> PreprocessContext {
+        PreprocessContext {
+            recipe: recipe(self.bundle, self.config),
+            deadline_s: self.config.deadline.deadline_s,
+            clock: self.clock.clone(),
+            mailbox: self.queues.mailbox.clone(),
+            publish: self.queues.publish.0.clone(),
+            vitals: self.vitals.clone(),
+        }
+    }
+
+    fn decode(&self) -> DecodeContext {
+        DecodeContext {
+            clock: self.clock.clone(),
+            mailbox: self.queues.mailbox.clone(),
+            publish: self.queues.publish.0.clone(),
+            guard: self.guard(),
+        }
+    }
+
+    /// Starts every thread. The wiring goes with it: its own ends of the queues would keep the threads from ending.
+    pub(super) fn spawn(
+        self,
+        mut router: Router,
+        interrupted: Option<RecordedRun>,
+        publisher: Publisher,
+        mut decoder: Decoder,
+        typical: Typical,
+        waker: zmq::Socket,
+    ) -> Result<Threads, Failure> {
+        let (preprocess, decode) = (self.preprocess(), self.decode());
+        let committer = Committer::new(self.clock.clone(), self.config.journal.batch_records);
+        let Queues { commits, committed, work, publish, .. } = self.queues;
+        let route = move || {
+            if let Some(run) = interrupted {
+                router.restore(run);
+            }
+            router.run();
+        };
+        let upstream = vec![
+            spawn("router", route)?,
+            spawn("committer", move || committer.run(&commits.1, &committed.0, || wake_up(&waker)))?,
+            spawn("preprocess", move || preprocess_loop(&preprocess, &work.1))?,
+            spawn("decode", move || decode_loop(&decode, &mut decoder, typical))?,
+        ];
+        Ok(Threads { upstream, publisher: spawn("publish", move || publisher.run(&publish.1))? })
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Failure> {
+    std::thread::Builder::new().name(name.into()).spawn(work).map_err(Failure::other)
+}
