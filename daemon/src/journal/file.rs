@@ -1,8 +1,8 @@
 //! An append-only file of records that never keeps half a batch.
 
-use super::record::{Record, decode_record};
+use super::record::{PREFIX, Record, decode_record, record_length};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 16] = b"MINDEYE-JRNL-1\r\n";
@@ -53,22 +53,54 @@ impl JournalError {
 
 /// The whole records of the journal at `path` and the length of the file up to the last of them.
 ///
+/// Records are read one by one: memory holds their contents once.
+///
 /// # Errors
 /// [`JournalError`] when the file cannot be read or is not a journal; a torn tail is not an error.
 pub fn read_records(path: &Path) -> Result<(Vec<Record>, u64), JournalError> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(JournalError::io(path))?;
-    if !bytes.starts_with(MAGIC) && !MAGIC.starts_with(&bytes) {
-        let found = bytes[..bytes.len().min(MAGIC.len())].to_vec();
-        return Err(JournalError::Foreign { path: path.to_path_buf(), found });
+    let mut journal = Reading::open(path).map_err(JournalError::io(path))?;
+    let magic = journal.take(MAGIC.len() as u64).map_err(JournalError::io(path))?;
+    if !MAGIC.starts_with(&magic) {
+        return Err(JournalError::Foreign { path: path.to_path_buf(), found: magic });
     }
-    let mut at = MAGIC.len().min(bytes.len());
     let mut records = Vec::new();
-    while let Some((record, taken)) = decode_record(&bytes[at..]) {
+    let mut whole = magic.len() as u64;
+    while let Some((record, length)) = journal.record().map_err(JournalError::io(path))? {
         records.push(record);
-        at += taken;
+        whole += length;
     }
-    Ok((records, at as u64))
+    Ok((records, whole))
+}
+
+/// A journal on its way through memory.
+struct Reading {
+    file: BufReader<File>,
+    left: u64,
+}
+
+impl Reading {
+    fn open(path: &Path) -> std::io::Result<Self> {
+        let file = File::open(path)?;
+        let left = file.metadata()?.len();
+        Ok(Self { file: BufReader::new(file), left })
+    }
+
+    /// The next `length` bytes, or as many as are left: a damaged length never asks for more memory than the file has.
+    fn take(&mut self, length: u64) -> std::io::Result<Vec<u8>> {
+        let length = length.min(self.left);
+        let mut bytes = vec![0; usize::try_from(length).map_err(std::io::Error::other)?];
+        self.file.read_exact(&mut bytes)?;
+        self.left -= length;
+        Ok(bytes)
+    }
+
+    /// The next record and the bytes that it takes; `None` at the end or where the rest is torn.
+    fn record(&mut self) -> std::io::Result<Option<(Record, u64)>> {
+        let prefix = self.take(PREFIX as u64)?;
+        let Some(length) = record_length(&prefix) else { return Ok(None) };
+        let rest = self.take(length)?;
+        Ok(decode_record(&prefix, rest).map(|record| (record, PREFIX as u64 + length)))
+    }
 }
 
 /// A journal open for appending.

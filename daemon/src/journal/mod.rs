@@ -13,7 +13,7 @@ mod record;
 pub use file::{AppendFile, JournalError, read_records};
 pub use input::{InputContent, InputRecord, RecordedRun, find_open_run, read_run};
 pub use outcome::{Outcome, OutcomeContent, read_outcomes};
-pub use record::{Record, decode_record, encode_record};
+pub use record::{Record, encode_record};
 
 use mindeye_config::Name;
 use std::path::{Path, PathBuf};

@@ -16,7 +16,8 @@ pub struct Record {
     pub body: Vec<u8>,
 }
 
-const PREFIX: usize = 8;
+/// Bytes before the part that the checksum covers.
+pub(super) const PREFIX: usize = 8;
 const FIXED: usize = 5;
 
 /// Appends the record to `out`.
@@ -34,20 +35,22 @@ pub fn encode_record(kind: u8, header: &[u8], body: &[u8], out: &mut Vec<u8>) {
     out[start + 4..start + PREFIX].copy_from_slice(&checksum);
 }
 
-/// The record at the start of `bytes` and the number of bytes it takes; `None` when it is torn or damaged.
-#[must_use]
-pub fn decode_record(bytes: &[u8]) -> Option<(Record, usize)> {
-    let length = field(bytes, 0)?;
-    let checksum = bytes.get(4..PREFIX)?;
-    let rest = bytes.get(PREFIX..PREFIX.checked_add(length)?)?;
-    if crc32fast::hash(rest).to_le_bytes() != checksum {
+/// Length of the part that follows `prefix`; `None` when the prefix is torn.
+pub(super) fn record_length(prefix: &[u8]) -> Option<u64> {
+    (prefix.len() == PREFIX).then(|| field(prefix, 0).map(|length| length as u64))?
+}
+
+/// The record with this prefix and the `rest` that follows it; `None` when it is torn or damaged.
+pub(super) fn decode_record(prefix: &[u8], mut rest: Vec<u8>) -> Option<Record> {
+    let whole = field(prefix, 0)? == rest.len() && crc32fast::hash(&rest).to_le_bytes() == prefix.get(4..PREFIX)?;
+    let header_end = FIXED.checked_add(field(&rest, 1)?)?;
+    if !whole || header_end > rest.len() {
         return None;
     }
-    let header_length = field(rest, 1)?;
-    let header = rest.get(FIXED..FIXED.checked_add(header_length)?)?;
-    let body = &rest[FIXED + header_length..];
-    let record = Record { kind: rest[0], header: header.to_vec(), body: body.to_vec() };
-    Some((record, PREFIX + length))
+    let header = rest[FIXED..header_end].to_vec();
+    let kind = rest[0];
+    rest.drain(..header_end);
+    Some(Record { kind, header, body: rest })
 }
 
 /// Lengths stay below 4 GiB: volumes are limited to 2 GiB and headers to 1 MiB at the door.
@@ -68,19 +71,19 @@ mod tests {
     fn a_record_comes_back_and_every_torn_or_damaged_one_does_not() {
         let mut bytes = Vec::new();
         encode_record(3, b"{\"a\":1}", b"voxels", &mut bytes);
-        let (record, taken) = decode_record(&bytes).unwrap();
+        let decode = |bytes: &[u8]| decode_record(bytes.get(..PREFIX)?, bytes[PREFIX..].to_vec());
+        let record = decode(&bytes).unwrap();
         assert_eq!(
             (record.kind, record.header.as_slice(), record.body.as_slice()),
             (3, &b"{\"a\":1}"[..], &b"voxels"[..])
         );
-        assert_eq!(taken, bytes.len());
         for cut in 0..bytes.len() {
-            assert!(decode_record(&bytes[..cut]).is_none(), "cut at {cut}");
+            assert!(decode(&bytes[..cut]).is_none(), "cut at {cut}");
         }
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x40;
-            assert!(decode_record(&damaged).is_none(), "damaged at {at}");
+            assert!(decode(&damaged).is_none(), "damaged at {at}");
         }
     }
 }

@@ -196,22 +196,18 @@ fn due_notice(
 }
 
 /// A record as work, in the order of acceptance.
-pub(crate) fn recorded_work(recorded: &RecordedRun) -> Vec<Work> {
+pub(crate) fn recorded_work(recorded: &RecordedRun) -> impl Iterator<Item = Work> + '_ {
     let mut clock = RecordedClock::new(recorded);
-    recorded
-        .records
-        .iter()
-        .filter_map(|(record, voxels)| match &record.content {
-            InputContent::Volume(header) => Some(Work::Volume(clock.volume(record, header, voxels))),
-            InputContent::Event(message) => Some(Work::Event(Event {
-                trial: message.event.trial,
-                onset_s: message.event.onset_s,
-                duration_s: message.event.duration_s,
-            })),
-            InputContent::RunEnd(_) => Some(Work::Close),
-            InputContent::RunStart(_) | InputContent::Command(_) => None,
-        })
-        .collect()
+    recorded.records.iter().filter_map(move |(record, voxels)| match &record.content {
+        InputContent::Volume(header) => Some(Work::Volume(clock.volume(record, header, voxels))),
+        InputContent::Event(message) => Some(Work::Event(Event {
+            trial: message.event.trial,
+            onset_s: message.event.onset_s,
+            duration_s: message.event.duration_s,
+        })),
+        InputContent::RunEnd(_) => Some(Work::Close),
+        InputContent::RunStart(_) | InputContent::Command(_) => None,
+    })
 }
 
 /// Rebuilds what the door knew about time when each volume was accepted.

@@ -54,7 +54,7 @@ pub struct TrialMessage<'a> {
     pub since_due: Option<Duration>,
     /// From due to deadline on this machine's clock, seconds.
     pub deadline_s: f64,
-    /// The answer leaves before the deadline.
+    /// The answer leaves before the deadline (of a trial that is due), or before the trial is due.
     pub in_time: bool,
 }
 
@@ -71,7 +71,7 @@ pub fn trial_json(message: &TrialMessage<'_>) -> Value {
         "products": products(answer), "effort": answer.effort, "steps": 0,
         "reason": answer.skip.map(super::Skip::key),
         "evidence": evidence(answer),
-        "deadline_met": answer.is_final.then_some(message.in_time && answer.effort != Effort::Skipped),
+        "deadline_met": message.in_time && answer.effort != Effort::Skipped,
         "deadline_s": message.deadline_s,
         "due_s": answer.due.as_ref().map(|due| due.due_s),
         "onset_to_publish_s": onset_to_publish_s(message),

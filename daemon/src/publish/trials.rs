@@ -75,7 +75,7 @@ impl Publisher {
         if let Some(since_due) = since_due {
             answer.timings.add(Step::Total, since_due);
         }
-        let in_time = answer.due.as_ref().is_some_and(|due| now <= due.deadline);
+        let in_time = answer.due.as_ref().is_none_or(|due| now <= due.deadline);
         let gallery = self.parts.gallery.clone();
         let message = TrialMessage {
             identity: &self.parts.identity,
@@ -123,7 +123,8 @@ impl Publisher {
     }
 
     fn count(&mut self, answer: &Answer, in_time: bool, target: Option<&TargetScore>) {
-        let deadline_met = in_time && answer.effort != Effort::Skipped;
+        // A trial that never became due had no deadline to miss.
+        let deadline_met = answer.due.is_none() || (in_time && answer.effort != Effort::Skipped);
         self.parts.vitals.trial_final(answer.effort.key(), deadline_met);
         let ours = [Step::Backbone, Step::Retrieval, Step::LowLevel, Step::Vae, Step::Publish, Step::Total];
         for step in ours {
