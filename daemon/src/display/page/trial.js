@@ -45,8 +45,8 @@ function drawHeading(trial) {
 }
 
 /// Only the final answer has met its deadline or not.
-function inTime({ deadline_met: met, deadline_s = null, effort, timings_ms: { total } }) {
-  if (met === null) return null;
+function inTime({ final: isFinal, deadline_met: met, deadline_s = null, effort, timings_ms: { total } }) {
+  if (!isFinal) return null;
   const verdict = met ? '✓ in time' : effort === 'skipped' ? '▲ no answer in time' : '▲ late';
   return total === undefined || deadline_s === null ? verdict : `${verdict}: ${milliseconds(total)} of ${milliseconds(1000 * deadline_s)}`;
 }
