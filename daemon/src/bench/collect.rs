@@ -21,8 +21,8 @@ pub(super) struct Heard {
     pub(super) efforts: BTreeMap<String, u32>,
     /// Final answers that came after their deadline, or empty.
     pub(super) deadlines_missed: u32,
-    /// Volume messages.
-    pub(super) volumes: u32,
+    /// Last byte in to statistics up to date, of each volume.
+    pub(super) volume_ms: Vec<f64>,
 }
 
 /// A listening thread.
@@ -73,7 +73,7 @@ impl Heard {
     fn take(&mut self, message: &Value) {
         match message["type"].as_str() {
             Some("volume") => {
-                self.volumes += 1;
+                self.volume_ms.push(Step::ALL.into_iter().filter_map(|step| ms(message, step)).sum());
                 self.take_steps(message, |step| !is_of_answer(step));
             }
             Some("trial") => self.take_answer(message),

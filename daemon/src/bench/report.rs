@@ -74,6 +74,8 @@ impl Flood {
 pub struct BenchReport {
     /// Version of the program.
     pub version: &'static str,
+    /// Commit of the checkout in which the bench ran, if it ran in one.
+    pub commit: Option<String>,
     /// Processor and cores.
     pub machine: String,
     /// Build.
@@ -86,14 +88,14 @@ pub struct BenchReport {
     pub speed: f64,
     /// Trials of the open loop.
     pub trials: u32,
-    /// Volume messages heard in the open loop.
-    pub volumes: u32,
     /// Final answers by effort.
     pub efforts: BTreeMap<String, u32>,
     /// Final answers too late or empty.
     pub deadlines_missed: u32,
     /// Each step.
     pub steps: BTreeMap<&'static str, StepFigures>,
+    /// Last byte in to statistics up to date, of each volume: our own work on every volume.
+    pub volume: Option<StepFigures>,
     /// Last byte in to first answer out.
     pub first_answer: Option<StepFigures>,
     /// Last byte in to final answer out.
@@ -117,16 +119,17 @@ impl BenchReport {
         let figures = |(step, values): (&mindeye_config::Step, &Vec<f64>)| Some((step.key(), StepFigures::of(values)?));
         Self {
             version: env!("CARGO_PKG_VERSION"),
+            commit: commit(),
             machine: machine(),
             profile: if cfg!(debug_assertions) { "dev" } else { "release" },
             bundle: bundle.to_owned(),
             engine: options.engine.key(),
             speed: options.speed,
             trials: options.trials,
-            volumes: heard.volumes,
             efforts: heard.efforts.clone(),
             deadlines_missed: heard.deadlines_missed,
             steps: heard.steps.iter().filter_map(figures).collect(),
+            volume: StepFigures::of(&heard.volume_ms),
             first_answer: StepFigures::of(&heard.first_answer_ms),
             final_answer: StepFigures::of(&heard.final_answer_ms),
             overhead: StepFigures::of(&heard.overhead_ms),
@@ -139,6 +142,7 @@ impl BenchReport {
         let order = mindeye_config::Step::ALL.map(mindeye_config::Step::key);
         let steps = order.into_iter().filter_map(|key| Some((key, Some(self.steps.get(key)?.clone()))));
         let whole = [
+            ("each volume", self.volume.clone()),
             ("first answer", self.first_answer.clone()),
             ("final answer", self.final_answer.clone()),
             ("our overhead", self.overhead.clone()),
@@ -150,7 +154,11 @@ impl BenchReport {
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} on {} ({} build), TR 1.5 s at speed {}", self.engine, self.machine, self.profile, self.speed)?;
+        writeln!(
+            f,
+            "{} on {} ({} build), 64x64x36 int16, TR 1.5 s at speed {}",
+            self.engine, self.machine, self.profile, self.speed
+        )?;
         writeln!(f, "{}", self.bundle)?;
         writeln!(f, "{:<15} {:>6} {:>9} {:>9} {:>9} {:>9}", "milliseconds", "n", "p50", "p95", "p99", "max")?;
         for (name, figures) in self.rows() {
@@ -166,6 +174,11 @@ impl fmt::Display for BenchReport {
             flood.volumes, flood.volumes_per_s, flood.resident_mib, flood.resident_mib_per_1000_volumes
         )
     }
+}
+
+fn commit() -> Option<String> {
+    let git = std::process::Command::new("git").args(["rev-parse", "HEAD"]).output().ok()?;
+    git.status.success().then(|| String::from_utf8_lossy(&git.stdout).trim().to_owned())
 }
 
 fn machine() -> String {

@@ -84,7 +84,7 @@ impl PreprocessContext {
         let started = self.clock.now();
         let Some(mut output) = self.advance(worker, volume) else { return };
         output.timings.add(Step::Receive, volume.received);
-        output.timings.add(Step::Queue, started.since(volume.arrived));
+        output.timings.add(Step::Queue, started.since(volume.arrived).saturating_sub(volume.received));
         self.vitals.steps(&output.timings);
         self.announce_volume(worker, volume, &output);
         let deadline = volume.arrived + self.deadline(&worker.run);
