@@ -83,9 +83,9 @@ async fn shown(
     if !same_origin(&headers) {
         return refuse(StatusCode::FORBIDDEN, "receipts are taken from our own page or from programs");
     }
-    let receipt = match receipt {
-        Ok(Json(receipt)) => receipt,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.body_text()),
+    let Json(receipt) = match receipt {
+        Ok(receipt) => receipt,
+        Err(error) => return unreadable(&error),
     };
     let message = json!({
         "protocol": crate::protocol::RESULT_PROTOCOL, "type": "shown",
@@ -109,9 +109,9 @@ async fn command(
     headers: HeaderMap,
     request: Result<Json<OperatorRequest>, JsonRejection>,
 ) -> Response {
-    let request = match request {
-        Ok(Json(request)) => request,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.body_text()),
+    let Json(request) = match request {
+        Ok(request) => request,
+        Err(error) => return unreadable(&error),
     };
     if !same_origin(&headers) || !same_token(&request.token, &shared.operator_token) {
         return refuse(StatusCode::FORBIDDEN, "the operator token printed at start is needed");
@@ -124,6 +124,10 @@ async fn command(
     }
     wake_up(&shared.wake.lock().unwrap_or_else(PoisonError::into_inner));
     StatusCode::ACCEPTED.into_response()
+}
+
+fn unreadable(error: &JsonRejection) -> Response {
+    refuse(StatusCode::BAD_REQUEST, &error.body_text())
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response {

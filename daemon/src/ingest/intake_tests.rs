@@ -1,11 +1,9 @@
 //! Every judgement of the door, without a socket.
 
 use super::*;
-use mindeye_preprocess::{Grid, VoxelType};
+use crate::protocol::example_run;
+use mindeye_preprocess::VoxelType;
 use std::time::Duration;
-
-const AFFINE: [[f64; 4]; 4] =
-    [[3.0, 0.0, 0.0, -12.0], [0.0, 3.0, 0.0, -12.0], [0.0, 0.0, 3.0, -12.0], [0.0, 0.0, 0.0, 1.0]];
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -18,28 +16,12 @@ fn seconds(s: u64) -> Moment {
 fn limits() -> Limits {
     Limits {
         session: None,
-        grid: Grid { dim: [2, 3, 4], affine: AFFINE },
+        grid: example_run("a").grid(),
         grid_tolerance_mm: 1.0,
         max_volume_bytes: 1 << 20,
         max_gap: 16,
         idle_run: Duration::from_secs(30),
         event_max_late_s: 5.0,
-    }
-}
-
-fn start(run: &str) -> RunStart {
-    RunStart {
-        session: name("s"),
-        run: name(run),
-        tr_s: 1.5,
-        shape: [2, 3, 4],
-        affine: AFFINE,
-        dtype: VoxelType::Float32,
-        expected_volumes: None,
-        dummy_volumes: None,
-        slice_timing_s: None,
-        events: Vec::new(),
-        speed: None,
     }
 }
 
@@ -57,7 +39,7 @@ fn event(trial: u32, onset_s: f64) -> EventMessage {
 
 fn open() -> Intake {
     let mut intake = Intake::new(limits());
-    intake.run_start(&start("a"), seconds(0)).unwrap();
+    intake.run_start(&example_run("a"), seconds(0)).unwrap();
     intake
 }
 
@@ -67,18 +49,19 @@ fn put(intake: &mut Intake, index: u32) {
 
 #[test]
 fn a_run_start_is_refused_for_its_reason() {
-    let shifted = [[3.0, 0.0, 0.0, -10.0], AFFINE[1], AFFINE[2], AFFINE[3]];
+    let mut shifted = example_run("b").affine;
+    shifted[0][3] += 2.0;
     let twice = vec![event(1, 0.0).event, event(1, 3.0).event];
     let cases = [
-        (RunStart { shape: [2, 3, 5], ..start("b") }, Reason::Geometry),
-        (RunStart { affine: shifted, ..start("b") }, Reason::Geometry),
-        (RunStart { affine: [[f64::NAN; 4]; 4], ..start("b") }, Reason::Malformed),
-        (RunStart { tr_s: 0.0, ..start("b") }, Reason::Malformed),
-        (RunStart { tr_s: f64::NAN, ..start("b") }, Reason::Malformed),
-        (RunStart { speed: Some(-1.0), ..start("b") }, Reason::Malformed),
-        (RunStart { shape: [0, 3, 4], ..start("b") }, Reason::Malformed),
-        (RunStart { shape: [1024, 1024, 1024], ..start("b") }, Reason::TooLarge),
-        (RunStart { events: twice, ..start("b") }, Reason::Malformed),
+        (RunStart { shape: [2, 3, 5], ..example_run("b") }, Reason::Geometry),
+        (RunStart { affine: shifted, ..example_run("b") }, Reason::Geometry),
+        (RunStart { affine: [[f64::NAN; 4]; 4], ..example_run("b") }, Reason::Malformed),
+        (RunStart { tr_s: 0.0, ..example_run("b") }, Reason::Malformed),
+        (RunStart { tr_s: f64::NAN, ..example_run("b") }, Reason::Malformed),
+        (RunStart { speed: Some(-1.0), ..example_run("b") }, Reason::Malformed),
+        (RunStart { shape: [0, 3, 4], ..example_run("b") }, Reason::Malformed),
+        (RunStart { shape: [1024, 1024, 1024], ..example_run("b") }, Reason::TooLarge),
+        (RunStart { events: twice, ..example_run("b") }, Reason::Malformed),
     ];
     for (start, expected) in cases {
         let refusal = Intake::new(limits()).run_start(&start, seconds(0)).unwrap_err();
@@ -90,12 +73,12 @@ fn a_run_start_is_refused_for_its_reason() {
 fn a_run_resumes_conflicts_closes_and_gives_way() {
     let mut intake = open();
     put(&mut intake, 0);
-    assert_eq!(intake.run_start(&start("a"), seconds(2)), Ok(RunStartVerdict::Resume { next_index: 1 }));
-    let other = RunStart { tr_s: 2.0, ..start("a") };
+    assert_eq!(intake.run_start(&example_run("a"), seconds(2)), Ok(RunStartVerdict::Resume { next_index: 1 }));
+    let other = RunStart { tr_s: 2.0, ..example_run("a") };
     assert_eq!(intake.run_start(&other, seconds(2)).unwrap_err().reason, Reason::Conflict);
-    assert_eq!(intake.run_start(&start("b"), seconds(31)).unwrap_err().reason, Reason::Busy);
+    assert_eq!(intake.run_start(&example_run("b"), seconds(31)).unwrap_err().reason, Reason::Busy);
     assert_eq!(
-        intake.run_start(&start("b"), seconds(32)),
+        intake.run_start(&example_run("b"), seconds(32)),
         Ok(RunStartVerdict::New),
         "30 s after the last word of run a"
     );
@@ -103,7 +86,7 @@ fn a_run_resumes_conflicts_closes_and_gives_way() {
     let end = RunEnd { run: name("b"), volumes: 0 };
     assert_eq!(intake.run_end(&end), Ok(Verdict::New));
     assert_eq!(intake.run_end(&end), Ok(Verdict::Repeat));
-    assert_eq!(intake.run_start(&start("b"), seconds(34)).unwrap_err().reason, Reason::RunClosed);
+    assert_eq!(intake.run_start(&example_run("b"), seconds(34)).unwrap_err().reason, Reason::RunClosed);
     assert_eq!(intake.volume(&header("b", 0), &voxels(1.0), seconds(34)).unwrap_err().reason, Reason::RunClosed);
 }
 
@@ -147,7 +130,7 @@ fn what_could_not_be_saved_is_wanted_again_but_not_processed_twice() {
     put(&mut intake, 0);
     put(&mut intake, 1);
     intake.mark_unsaved(&name("a"), 0);
-    assert_eq!(intake.run_start(&start("a"), seconds(2)), Ok(RunStartVerdict::Resume { next_index: 0 }));
+    assert_eq!(intake.run_start(&example_run("a"), seconds(2)), Ok(RunStartVerdict::Resume { next_index: 0 }));
     assert_eq!(intake.volume(&header("a", 0), &voxels(1.0), seconds(2)), Ok(VolumeVerdict::SaveAgain));
     assert_eq!(intake.volume(&header("a", 0), &voxels(1.0), seconds(2)), Ok(VolumeVerdict::Repeat));
 }
@@ -170,13 +153,13 @@ fn events_may_be_told_repeated_and_corrected_until_they_are_late() {
 fn a_stopped_door_opens_no_run() {
     let mut intake = Intake::new(limits());
     intake.set_stopped(true);
-    assert_eq!(intake.run_start(&start("a"), seconds(0)).unwrap_err().reason, Reason::NotReady);
+    assert_eq!(intake.run_start(&example_run("a"), seconds(0)).unwrap_err().reason, Reason::NotReady);
     intake.set_stopped(false);
-    assert_eq!(intake.run_start(&start("a"), seconds(0)), Ok(RunStartVerdict::New));
+    assert_eq!(intake.run_start(&example_run("a"), seconds(0)), Ok(RunStartVerdict::New));
 }
 
 #[test]
 fn a_configured_session_is_held_to() {
     let mut intake = Intake::new(Limits { session: Some(name("other")), ..limits() });
-    assert_eq!(intake.run_start(&start("a"), seconds(0)).unwrap_err().reason, Reason::Conflict);
+    assert_eq!(intake.run_start(&example_run("a"), seconds(0)).unwrap_err().reason, Reason::Conflict);
 }

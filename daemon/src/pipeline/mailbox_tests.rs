@@ -1,27 +1,11 @@
 //! Who is decoded first, and who gives way.
 
 use super::*;
-use crate::protocol::RunStart;
-use mindeye_config::Name;
-use mindeye_preprocess::{Pattern, VoxelType};
+use crate::protocol::example_run;
+use mindeye_preprocess::Pattern;
 
 fn run() -> Arc<RunInfo> {
-    let mut affine = [[0.0; 4]; 4];
-    (0..4).for_each(|i| affine[i][i] = 1.0);
-    let start = RunStart {
-        session: Name::new("s").unwrap(),
-        run: Name::new("r").unwrap(),
-        tr_s: 1.5,
-        shape: [8, 8, 8],
-        affine,
-        dtype: VoxelType::Int16,
-        expected_volumes: None,
-        dummy_volumes: None,
-        slice_timing_s: None,
-        events: Vec::new(),
-        speed: None,
-    };
-    Arc::new(RunInfo { start, dir: "unused".into() })
+    Arc::new(RunInfo { start: example_run("r"), dir: "unused".into() })
 }
 
 fn job(run: &Arc<RunInfo>, trial: u32, deadline_ms: Option<u64>) -> DecodeJob {

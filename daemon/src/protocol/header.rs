@@ -105,3 +105,21 @@ pub struct RunEnd {
 pub fn affine_is_finite(affine: &[[f64; 4]; 4]) -> bool {
     affine.iter().flatten().all(|a| a.is_finite()) && affine[3] == [0.0, 0.0, 0.0, 1.0]
 }
+
+/// A small run for tests: 2x3x4 voxels of 3 mm, TR 1.5 s, float32, no trials.
+#[cfg(test)]
+pub(crate) fn example_run(run: &str) -> RunStart {
+    RunStart {
+        session: Name::new("s").unwrap(),
+        run: Name::new(run).unwrap(),
+        tr_s: 1.5,
+        shape: [2, 3, 4],
+        affine: [[3.0, 0.0, 0.0, -12.0], [0.0, 3.0, 0.0, -12.0], [0.0, 0.0, 3.0, -12.0], [0.0, 0.0, 0.0, 1.0]],
+        dtype: VoxelType::Float32,
+        expected_volumes: None,
+        dummy_volumes: None,
+        slice_timing_s: None,
+        events: Vec::new(),
+        speed: None,
+    }
+}

@@ -4,6 +4,8 @@ mod header;
 mod parse;
 mod refusal;
 
+#[cfg(test)]
+pub(crate) use header::example_run;
 pub use header::{EventFields, EventMessage, RunEnd, RunStart, VolumeHeader, affine_is_finite};
 pub use parse::{MAX_HEADER_BYTES, Message, parse};
 pub use refusal::{Reason, Refusal};

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::pipeline::RunInfo;
-use crate::protocol::RunStart;
-use mindeye_config::Name;
-use mindeye_preprocess::{Pattern, VoxelType};
+use crate::protocol::example_run;
+use mindeye_preprocess::Pattern;
 
 const SECOND: u64 = 1_000_000_000;
 const GUARD: Duration = Duration::from_millis(20);
@@ -14,20 +13,7 @@ fn at(seconds: f64) -> Moment {
 }
 
 fn run() -> Arc<RunInfo> {
-    let start = RunStart {
-        session: Name::new("s").unwrap(),
-        run: Name::new("r").unwrap(),
-        tr_s: 1.5,
-        shape: [8, 8, 8],
-        affine: [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]],
-        dtype: VoxelType::Int16,
-        expected_volumes: None,
-        dummy_volumes: None,
-        slice_timing_s: None,
-        events: Vec::new(),
-        speed: None,
-    };
-    Arc::new(RunInfo { start, dir: "unused".into() })
+    Arc::new(RunInfo { start: example_run("r"), dir: "unused".into() })
 }
 
 fn due(trial: u32, deadline: Moment) -> DueNotice {
