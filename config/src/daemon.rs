@@ -215,14 +215,6 @@ impl Default for TrialConfig {
     }
 }
 
-impl DaemonConfig {
-    /// Time from the due volume's last byte to the deadline, in seconds of the run's clock.
-    #[must_use]
-    pub fn deadline_s(&self, tr_s: f64) -> f64 {
-        self.deadline.deadline_s.unwrap_or(tr_s)
-    }
-}
-
 impl Checked for DaemonConfig {
     fn check(&self) -> Result<(), Complaint> {
         self.volumes.check().map_err(|c| c.within("volumes"))?;

@@ -4,7 +4,8 @@ use mindeye_config::{DaemonConfig, Failure};
 
 pub(super) fn router_socket(context: &zmq::Context, config: &DaemonConfig) -> Result<zmq::Socket, Failure> {
     let socket = context.socket(zmq::ROUTER).map_err(Failure::unavailable)?;
-    let longest = i64::from(config.volumes.max_volume_mib) * (1 << 20) + 1;
+    // Up to twice the limit a volume is answered `too_large`; beyond that ZeroMQ hangs up on the sender.
+    let longest = 2 * i64::from(config.volumes.max_volume_mib) * (1 << 20) + 1;
     let options = || -> Result<(), zmq::Error> {
         // Messages that ZeroMQ may hold for us beside our own queue; the rest waits at the scanner.
         socket.set_rcvhwm(16)?;

@@ -4,7 +4,9 @@ use super::{Threads, wake_up};
 use crate::display::PagesParts;
 use crate::ingest::{Command, CommitItem, Committed, Committer, Intake, Limits, Router, RouterParts};
 use crate::journal::RecordedRun;
-use crate::pipeline::{DecodeContext, Mailbox, PreprocessContext, Typical, Work, decode_loop, preprocess_loop};
+use crate::pipeline::{
+    DecodeContext, Mailbox, Patience, PreprocessContext, Typical, Work, decode_loop, preprocess_loop,
+};
 use crate::publish::{Frame, Identity, Latest, PublishEvent, Publisher, PublisherParts};
 use crate::settings::recipe;
 use crate::vitals::Vitals;
@@ -15,7 +17,6 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// Due trials that may wait for the decoder; more than a session's worth at one every TR.
@@ -80,10 +81,6 @@ impl<'a> Wiring<'a> {
         }
     }
 
-    fn guard(&self) -> Duration {
-        Duration::from_secs_f64(self.config.deadline.guard_ms / 1e3)
-    }
-
     pub(super) fn router(&self, socket: zmq::Socket, wake: zmq::Socket) -> Router {
         let parts = RouterParts {
             socket,
@@ -112,7 +109,6 @@ impl<'a> Wiring<'a> {
             vitals: self.vitals.clone(),
             identity: self.identity.clone(),
             gallery: self.bundle.gallery.clone(),
-            guard: self.guard(),
             deadline_s: self.config.deadline.deadline_s,
             decode_after_s: self.config.deadline.decode_after_s,
             stale_after_s: self.config.http.stale_after_s,
@@ -137,7 +133,7 @@ impl<'a> Wiring<'a> {
     fn preprocess(&self) -> PreprocessContext {
         PreprocessContext {
             recipe: recipe(self.bundle, self.config),
-            deadline_s: self.config.deadline.deadline_s,
+            patience: Patience::new(&self.config.deadline),
             clock: self.clock.clone(),
             mailbox: self.queues.mailbox.clone(),
             publish: self.queues.publish.0.clone(),
@@ -150,7 +146,6 @@ impl<'a> Wiring<'a> {
             clock: self.clock.clone(),
             mailbox: self.queues.mailbox.clone(),
             publish: self.queues.publish.0.clone(),
-            guard: self.guard(),
         }
     }
 

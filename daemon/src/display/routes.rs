@@ -87,6 +87,12 @@ async fn shown(
         Ok(receipt) => receipt,
         Err(error) => return unreadable(&error),
     };
+    if !is_sha256(&receipt.sha256) {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "sha256 must be the 64 hexadecimal digits of the picture that was shown",
+        );
+    }
     let message = json!({
         "protocol": crate::protocol::RESULT_PROTOCOL, "type": "shown",
         "trial": receipt.trial, "revision": receipt.revision, "sha256": receipt.sha256,
@@ -96,6 +102,10 @@ async fn shown(
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the publisher is busy; send the receipt again"),
     }
+}
+
+fn is_sha256(digest: &Sha256) -> bool {
+    digest.0.len() == 64 && digest.0.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 #[derive(Deserialize)]

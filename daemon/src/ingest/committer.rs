@@ -13,14 +13,12 @@ use std::time::Duration;
 /// A record to save and the answer that waits for it.
 #[derive(Debug, Clone)]
 pub struct Save {
-    /// ROUTER identity of the sender.
-    pub to: Vec<u8>,
-    /// Answer once it is safe.
-    pub reply: Reply,
-    /// Folder of the run.
+    /// ROUTER identity of the sender, and its answer once the record is safe.
+    pub answer: Option<(Vec<u8>, Reply)>,
+    /// Folder of the journal.
     pub dir: Arc<PathBuf>,
-    /// Run.
-    pub run: Name,
+    /// Run, if one is open.
+    pub run: Option<Name>,
     /// The record.
     pub record: InputRecord,
     /// Voxels of a volume.
@@ -45,11 +43,9 @@ pub enum CommitItem {
 #[derive(Debug)]
 pub enum Committed {
     /// Safe: send this answer.
-    Answer {
-        /// ROUTER identity of the sender.
-        to: Vec<u8>,
-        /// The answer.
-        reply: Reply,
+    Safe {
+        /// ROUTER identity of the sender, and the answer.
+        answer: Option<(Vec<u8>, Reply)>,
         /// What was saved; nothing for a repeat.
         saved: Option<Box<Saved>>,
     },
@@ -116,7 +112,7 @@ impl Committer {
         let now = self.clock.now();
         results.extend(items.iter().map(|item| match (item, &outcome) {
             (CommitItem::Answer { to, reply }, _) => {
-                Committed::Answer { to: to.clone(), reply: reply.clone(), saved: None }
+                Committed::Safe { answer: Some((to.clone(), reply.clone())), saved: None }
             }
             (CommitItem::Save(save), Ok(())) => saved(save, now),
             (CommitItem::Save(save), Err(error)) => Committed::Failed { save: save.clone(), error: error.to_string() },
@@ -133,7 +129,7 @@ impl Committer {
         }
         let Some(dir) = dir else { return Ok(()) };
         let bytes = std::mem::take(&mut self.bytes);
-        let written = self.file(dir).and_then(|file| file.append(&bytes).and_then(|()| file.sync()));
+        let written = self.file(dir).and_then(|file| file.commit(&bytes));
         self.bytes = bytes;
         if written.is_err() {
             // After a failed write or synchronisation the file is opened anew, which cuts what is torn.
@@ -153,7 +149,7 @@ impl Committer {
 
 fn saved(save: &Save, now: Moment) -> Committed {
     let saved = Saved { content: save.record.content.clone(), took: now.since(save.record.arrived) };
-    Committed::Answer { to: save.to.clone(), reply: save.reply.clone(), saved: Some(Box::new(saved)) }
+    Committed::Safe { answer: save.answer.clone(), saved: Some(Box::new(saved)) }
 }
 
 /// Number of items at the start that go into one run's file.
@@ -178,10 +174,9 @@ mod tests {
     fn save(dir: &std::path::Path, run: &str, sequence: u64) -> CommitItem {
         let content = InputContent::RunEnd(RunEnd { run: Name::new(run).unwrap(), volumes: 1 });
         CommitItem::Save(Box::new(Save {
-            to: vec![1],
-            reply: Reply::AcceptedEnd { run: run.into(), volumes: 1 },
+            answer: Some((vec![1], Reply::AcceptedEnd { run: run.into(), volumes: 1 })),
             dir: Arc::new(dir.join(run)),
-            run: Name::new(run).unwrap(),
+            run: Name::new(run).ok(),
             record: InputRecord { sequence, arrived: Moment(0), arrived_unix_s: 0.0, content },
             voxels: Arc::new(Vec::new()),
         }))
@@ -193,7 +188,7 @@ mod tests {
         let mut committer = Committer::new(ManualClock::new(), 8);
         let results =
             committer.commit(vec![save(dir.path(), "a", 0), save(dir.path(), "a", 1), save(dir.path(), "b", 2)]);
-        assert!(results.iter().all(|result| matches!(result, Committed::Answer { .. })));
+        assert!(results.iter().all(|result| matches!(result, Committed::Safe { .. })));
         for (run, records) in [("a", 2), ("b", 1)] {
             let raw = crate::journal::read_records(&dir.path().join(run).join(INPUT_FILE)).unwrap().0;
             assert_eq!(raw.len(), records, "{run}");
@@ -210,6 +205,6 @@ mod tests {
         assert!(matches!(&results[0], Committed::Failed { error, .. } if error.contains("/a")));
         std::fs::remove_file(dir.path().join("a")).unwrap();
         let results = committer.commit(vec![save(dir.path(), "a", 0)]);
-        assert!(matches!(&results[0], Committed::Answer { saved: Some(_), .. }));
+        assert!(matches!(&results[0], Committed::Safe { saved: Some(_), .. }));
     }
 }

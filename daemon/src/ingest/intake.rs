@@ -95,6 +95,20 @@ impl Intake {
         self.closed.insert((session.clone(), run.clone()));
     }
 
+    /// Whether an interrupted run may be taken up here.
+    ///
+    /// # Errors
+    /// The refusal that its `run_start` would get from this bundle.
+    pub fn admits(&self, start: &RunStart) -> Result<(), Refusal> {
+        self.limits.admit(start).map_err(|refusal| refusal.of_run(start.run.as_str()))
+    }
+
+    /// Whether the operator has stopped the instrument.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// After `stop`, no run opens; after `arm`, runs open again.
     pub fn set_stopped(&mut self, stopped: bool) {
         self.stopped = stopped;
@@ -222,6 +236,14 @@ impl Intake {
     }
 }
 
+fn check_not_too_large(voxels: &[u8], at_most: usize) -> Result<(), Refusal> {
+    if voxels.len() <= at_most {
+        return Ok(());
+    }
+    let message = format!("the voxels take {} bytes, at most {at_most} are accepted", voxels.len());
+    Err(Refusal::new(Reason::TooLarge, message))
+}
+
 fn unknown_run(run: &Name, open: Option<&Name>) -> String {
     let open = open.map_or("no run is open".into(), |open| format!("the open run is `{open}`"));
     format!("run `{run}` was not started; {open}; send run_start first")
@@ -268,6 +290,7 @@ impl OpenRun {
 
     fn volume(&mut self, header: &VolumeHeader, voxels: &[u8], limits: &Limits) -> Result<VolumeVerdict, Refusal> {
         self.check_kind(header)?;
+        check_not_too_large(voxels, limits.max_volume_bytes)?;
         let raw = self.check_voxels(header, voxels)?;
         let checksum = crc32fast::hash(voxels);
         if let Some(known) = self.checksums.get(&header.index) {

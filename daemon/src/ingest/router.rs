@@ -1,7 +1,7 @@
 //! The thread that owns the ROUTER socket: receive, judge, pass on, answer.
 
 use super::{Command, CommitItem, Committed, Intake, Reply, RunStartVerdict, Save, Saved, Verdict, VolumeVerdict};
-use crate::journal::{InputContent, InputRecord, RecordedRun, read_run, run_dir};
+use crate::journal::{InputContent, InputRecord, RecordedRun, read_run, recorded_bundle, run_dir};
 use crate::pipeline::{RunInfo, VolumeWork, Work};
 use crate::protocol::{EventMessage, Message, Reason, Refusal, RunEnd, RunStart, VolumeHeader, parse};
 use crate::publish::PublishEvent;
@@ -63,10 +63,32 @@ impl Router {
         Self { parts, intake, run: None, sequence: 0 }
     }
 
-    /// Takes up the run that an earlier process left open.
+    /// Takes up the run that an earlier process left open, if this bundle can go on with it; else says why not.
     pub fn restore(&mut self, recorded: RecordedRun) {
+        if let Err(refusal) = self.take_up(recorded) {
+            self.tell(PublishEvent::Trouble(format!("an interrupted run is left alone: {refusal}")));
+        }
+    }
+
+    fn take_up(&mut self, recorded: RecordedRun) -> Result<(), Refusal> {
+        self.intake.admits(&recorded.start)?;
+        self.check_bundle(&recorded)?;
         self.intake.restore(&recorded);
         self.reopen(recorded);
+        Ok(())
+    }
+
+    /// Another bundle would make other betas of the same run.
+    fn check_bundle(&self, recorded: &RecordedRun) -> Result<(), Refusal> {
+        let refuse = |reason, message| Err(Refusal::new(reason, message).of_run(recorded.start.run.as_str()));
+        match recorded_bundle(&recorded.dir) {
+            Ok(Some(bundle)) if bundle != self.parts.bundle => refuse(
+                Reason::Conflict,
+                format!("run `{}` was begun with bundle {bundle}, this is {}", recorded.start.run, self.parts.bundle),
+            ),
+            Ok(_) => Ok(()),
+            Err(error) => refuse(Reason::Storage, error.to_string()),
+        }
     }
 
     /// Works until the daemon stops.
@@ -122,7 +144,7 @@ impl Router {
                 }
                 self.open(start.as_ref().clone(), None);
                 let reply = self.ready(&start.run, 0);
-                self.save(to, reply, InputContent::RunStart(start), Arc::default(), arrived);
+                self.save(Some((to, reply)), InputContent::RunStart(start), Arc::default(), arrived);
             }
         }
         Ok(())
@@ -132,7 +154,7 @@ impl Router {
     fn recall(&mut self, start: &RunStart, now: Moment) -> Result<(), Refusal> {
         let is_open = self.intake.open_run().is_some_and(|open| open.run == start.run && open.session == start.session);
         let dir = run_dir(&self.parts.journal, &start.session, &start.run);
-        if is_open || !dir.join(crate::journal::INPUT_FILE).exists() {
+        if is_open || self.intake.is_stopped() || !dir.join(crate::journal::INPUT_FILE).exists() {
             return Ok(());
         }
         match read_run(&dir) {
@@ -142,7 +164,7 @@ impl Router {
                 if self.run.is_some() {
                     self.pass_on(Work::Close);
                 }
-                self.restore(run);
+                self.take_up(run)?;
             }
             Err(crate::journal::JournalError::Empty { .. }) => {}
             Err(error) => return Err(Refusal::new(Reason::Storage, error.to_string()).of_run(start.run.as_str())),
@@ -156,13 +178,13 @@ impl Router {
         match verdict {
             VolumeVerdict::Repeat => self.commit(CommitItem::Answer { to: to.to_vec(), reply }),
             VolumeVerdict::SaveAgain => {
-                self.save(to, reply, InputContent::Volume(header), Arc::new(voxels.to_vec()), arrived);
+                self.save(Some((to, reply)), InputContent::Volume(header), Arc::new(voxels.to_vec()), arrived);
             }
             VolumeVerdict::New { gap_before, start_s, nominal } => {
                 let voxels = Arc::new(voxels.to_vec());
                 self.parts.vitals.volume_accepted(arrived, gap_before);
                 let (index, dtype) = (header.index, header.dtype);
-                self.save(to, reply, InputContent::Volume(header), voxels.clone(), arrived);
+                self.save(Some((to, reply)), InputContent::Volume(header), voxels.clone(), arrived);
                 let received = self.parts.clock.now().since(arrived);
                 let arrived_unix_s = self.parts.clock.unix_s();
                 self.pass_on(Work::Volume(VolumeWork {
@@ -191,7 +213,7 @@ impl Router {
         self.tell_stimulus(&message);
         let event = &message.event;
         self.pass_on(Work::Event(Event { trial: event.trial, onset_s: event.onset_s, duration_s: event.duration_s }));
-        self.save(to, reply, InputContent::Event(message), Arc::default(), arrived);
+        self.save(Some((to, reply)), InputContent::Event(message), Arc::default(), arrived);
         Ok(())
     }
 
@@ -202,7 +224,7 @@ impl Router {
             self.commit(CommitItem::Answer { to: to.to_vec(), reply });
             return Ok(());
         }
-        self.save(to, reply, InputContent::RunEnd(end), Arc::default(), arrived);
+        self.save(Some((to, reply)), InputContent::RunEnd(end), Arc::default(), arrived);
         self.pass_on(Work::Close);
         self.run = None;
         Ok(())
@@ -247,17 +269,16 @@ impl Router {
 
     // === journal
 
-    fn save(&mut self, to: &[u8], reply: Reply, content: InputContent, voxels: Arc<Vec<u8>>, arrived: Moment) {
-        let Some(run) = self.run.clone() else { return };
+    /// Commands given while no run is open are kept in a journal of their own, above all sessions.
+    fn save(&mut self, answer: Option<(&[u8], Reply)>, content: InputContent, voxels: Arc<Vec<u8>>, arrived: Moment) {
         let arrived_unix_s = self.parts.clock.unix_s();
         let record = InputRecord { sequence: self.sequence, arrived, arrived_unix_s, content };
         self.sequence += 1;
-        let dir = Arc::new(run.dir.clone());
+        let dir = self.run.as_ref().map_or(&self.parts.journal, |run| &run.dir);
         self.commit(CommitItem::Save(Box::new(Save {
-            to: to.to_vec(),
-            reply,
-            dir,
-            run: run.start.run.clone(),
+            answer: answer.map(|(to, reply)| (to.to_vec(), reply)),
+            dir: Arc::new(dir.clone()),
+            run: self.run.as_ref().map(|run| run.start.run.clone()),
             record,
             voxels,
         })));
@@ -267,11 +288,11 @@ impl Router {
         while self.parts.wake.recv_msg(zmq::DONTWAIT).is_ok() {}
         while let Ok(committed) = self.parts.committed.try_recv() {
             match committed {
-                Committed::Answer { to, reply, saved } => {
+                Committed::Safe { answer, saved } => {
                     if let Some(Saved { content: InputContent::Volume(header), took }) = saved.as_deref() {
                         self.tell(PublishEvent::Journalled { index: header.index, took: *took });
                     }
-                    self.send(&to, &reply);
+                    answer.iter().for_each(|(to, reply)| self.send(to, reply));
                 }
                 Committed::Failed { save, error } => self.not_saved(&save, &error),
             }
@@ -280,26 +301,27 @@ impl Router {
 
     /// What could not be saved is refused, and wanted again.
     fn not_saved(&mut self, save: &Save, error: &str) {
-        let refusal = Refusal::new(Reason::Storage, error).of_run(save.run.as_str());
+        self.tell(PublishEvent::Trouble(error.to_owned()));
+        let (Some(run), Some((to, _))) = (&save.run, &save.answer) else { return };
+        let refusal = Refusal::new(Reason::Storage, error).of_run(run.as_str());
         let refusal = match &save.record.content {
             InputContent::Volume(header) => {
-                self.intake.mark_unsaved(&save.run, header.index);
+                self.intake.mark_unsaved(run, header.index);
                 refusal.of_volume(header.index)
             }
             InputContent::Event(message) => {
-                self.intake.forget_event(&save.run, message.event.trial);
+                self.intake.forget_event(run, message.event.trial);
                 refusal.of_trial(message.event.trial)
             }
             InputContent::RunStart(_) => {
-                self.intake.forget_run(&save.run);
+                self.intake.forget_run(run);
                 self.run = None;
                 self.pass_on(Work::Close);
                 refusal
             }
             InputContent::RunEnd(_) | InputContent::Command(_) => refusal,
         };
-        self.tell(PublishEvent::Trouble(error.to_owned()));
-        self.refuse(&save.to, refusal);
+        self.refuse(to, refusal);
     }
 
     // === commands
@@ -314,9 +336,8 @@ impl Router {
                 }
                 Command::Blank | Command::Unblank => self.tell(PublishEvent::Blanked(command == Command::Blank)),
             }
-            // A command has no ZeroMQ peer: its empty identity reaches nobody, the page was answered by HTTP.
-            let nobody = Reply::AcceptedEnd { run: String::new(), volumes: 0 };
-            self.save(&[], nobody, InputContent::Command(command.key().into()), Arc::default(), arrived);
+            // The page was answered by HTTP.
+            self.save(None, InputContent::Command(command.key().into()), Arc::default(), arrived);
         }
     }
 
@@ -342,9 +363,6 @@ impl Router {
 
     /// A peer that is gone, or does not read, gets nothing; it asks again after its reconnect.
     fn send(&self, to: &[u8], reply: &Reply) {
-        if to.is_empty() {
-            return;
-        }
         let json = reply.to_json().to_string();
         let _ = self.parts.socket.send_multipart([to, json.as_bytes()], zmq::DONTWAIT);
     }

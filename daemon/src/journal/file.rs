@@ -123,20 +123,22 @@ impl AppendFile {
         Self::open(path)
     }
 
-    /// Opens or creates the journal at `path` and cuts a torn tail, so that the next record follows the last whole one.
+    /// Opens or creates the journal at `path`. What follows the last whole record is moved to a file beside it, so that the
+    /// next record follows the last whole one and nothing is lost, should the cause be damage and not a crash.
     ///
     /// # Errors
     /// [`JournalError`] when the file cannot be opened or is not a journal.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let whole = if path.exists() { read_records(path)?.1 } else { 0 };
+        keep_torn_tail(path, whole).map_err(JournalError::io(path))?;
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(JournalError::io(path))?;
         let mut journal = Self { path: path.to_path_buf(), file, length: whole };
         journal.cut().map_err(JournalError::io(path))?;
         if whole < MAGIC.len() as u64 {
             journal.length = 0;
-            journal.append(MAGIC)?;
-            journal.sync()?;
+            journal.commit(MAGIC)?;
+            sync_folder(path).map_err(JournalError::io(path))?;
         }
         Ok(journal)
     }
@@ -158,6 +160,20 @@ impl AppendFile {
         }
     }
 
+    /// Appends `bytes` (whole records) and waits until they are on the disk. On failure the file is cut back to what it held.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`]; nothing of `bytes` is kept then.
+    pub fn commit(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+        let before = self.length;
+        self.append(bytes)?;
+        self.sync().inspect_err(|_| {
+            self.length = before;
+            // The disk has failed once; whether it cuts or not, the next opening finds whole records only.
+            let _ = self.cut();
+        })
+    }
+
     /// Waits until everything appended is on the disk.
     ///
     /// # Errors
@@ -170,6 +186,23 @@ impl AppendFile {
         self.file.set_len(self.length)?;
         self.file.seek(SeekFrom::Start(self.length)).map(|_| ())
     }
+}
+
+/// Copies what follows the first `whole` bytes of the file at `path` to `<path>.torn`.
+fn keep_torn_tail(path: &Path, whole: u64) -> std::io::Result<()> {
+    if !path.exists() || std::fs::metadata(path)?.len() <= whole {
+        return Ok(());
+    }
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(whole))?;
+    let mut torn = OpenOptions::new().create(true).append(true).open(path.with_extension("journal.torn"))?;
+    std::io::copy(&mut file, &mut torn)?;
+    torn.sync_all()
+}
+
+/// A new file is safe once the folder that names it is.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 #[cfg(test)]
@@ -193,6 +226,8 @@ mod tests {
             AppendFile::open(&path).unwrap().append(&second).unwrap();
             let kinds: Vec<u8> = read_records(&path).unwrap().0.iter().map(|record| record.kind).collect();
             assert_eq!(kinds, [1, 2], "torn after {torn} bytes");
+            let aside = std::fs::read(path.with_extension("journal.torn")).unwrap_or_default();
+            assert!(aside.ends_with(&second[..torn]), "what was torn off is kept beside the journal");
         }
     }
 

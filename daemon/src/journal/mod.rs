@@ -12,7 +12,7 @@ mod record;
 
 pub use file::{AppendFile, JournalError, read_records};
 pub use input::{InputContent, InputRecord, RecordedRun, find_open_run, read_run};
-pub use outcome::{Outcome, OutcomeContent, read_outcomes};
+pub use outcome::{Outcome, OutcomeContent, read_outcomes, recorded_bundle};
 pub use record::{Record, encode_record};
 
 use mindeye_config::Name;

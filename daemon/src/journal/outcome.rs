@@ -1,5 +1,6 @@
 //! What went out: every beta with its values, every publication with its effort, steps, seed and timings.
 
+use super::OUTCOMES_FILE;
 use super::file::{JournalError, read_records};
 use super::record::encode_record;
 use serde::{Deserialize, Serialize};
@@ -94,4 +95,16 @@ pub fn read_outcomes(path: &Path) -> Result<Vec<Outcome>, JournalError> {
         Ok(Outcome { content, body: record.body })
     };
     records.into_iter().enumerate().map(decode).collect()
+}
+
+/// Label of the bundle that a run in `dir` was begun with; `None` when nothing was written down yet.
+///
+/// # Errors
+/// [`JournalError`] naming the file and the record.
+pub fn recorded_bundle(dir: &Path) -> Result<Option<String>, JournalError> {
+    let outcomes = read_outcomes(&dir.join(OUTCOMES_FILE))?;
+    Ok(outcomes.into_iter().find_map(|outcome| match outcome.content {
+        OutcomeContent::Context { bundle, .. } => Some(bundle),
+        _ => None,
+    }))
 }

@@ -4,7 +4,7 @@ use super::effort::{Product, Typical, next_product};
 use super::mailbox::{DecodeJob, Mailbox};
 use crate::publish::{ProductNotice, PublishEvent};
 use crossbeam_channel::Sender;
-use mindeye_config::{Clock, Moment, Timings};
+use mindeye_config::{Clock, Timings};
 use mindeye_decode::{DecodeError, Decoder, Picture, Retrieval};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,6 @@ pub struct DecodeContext {
     pub mailbox: Arc<Mailbox>,
     /// Publish thread.
     pub publish: Sender<PublishEvent>,
-    /// The last answer leaves this long before the deadline; nothing is begun after that.
-    pub guard: Duration,
 }
 
 /// A finished part of an answer.
@@ -44,11 +42,10 @@ impl Decoded {
 /// Works until the mailbox is closed.
 pub fn decode_loop(context: &DecodeContext, decoder: &mut Decoder, mut typical: Typical) {
     while let Some(job) = context.mailbox.pop() {
-        let end = job.deadline.map(|deadline| deadline - context.guard);
         let emit = |decoded, timings| context.send_product(&job, decoded, timings);
-        let outcome = decode_trial(decoder, &job, end, &mut typical, context.clock.as_ref(), emit);
+        let outcome = decode_trial(decoder, &job, &mut typical, context.clock.as_ref(), emit);
         context.send(match outcome {
-            Ok(()) => PublishEvent::Decoded { run: job.run, trial: job.beta.trial, is_due: end.is_some() },
+            Ok(()) => PublishEvent::Decoded { run: job.run, trial: job.beta.trial, is_due: job.end.is_some() },
             Err(error) => {
                 PublishEvent::DecodeFailed { run: job.run, trial: job.beta.trial, message: error.to_string() }
             }
@@ -68,7 +65,7 @@ impl DecodeContext {
     }
 }
 
-/// Makes the products of one job, cheapest first, as long as they usually fit before `end`. A job without an end was
+/// Makes the products of one job, cheapest first, as long as they usually fit before its end. A job without an end was
 /// made before its trial is due and gets a retrieval list only.
 ///
 /// # Errors
@@ -76,16 +73,15 @@ impl DecodeContext {
 pub fn decode_trial(
     decoder: &mut Decoder,
     job: &DecodeJob,
-    end: Option<Moment>,
     typical: &mut Typical,
     clock: &dyn Clock,
     mut emit: impl FnMut(Decoded, Timings),
 ) -> Result<(), DecodeError> {
-    let available = available(decoder, end.is_some());
+    let available = available(decoder, job.end.is_some());
     let mut done = Vec::new();
     loop {
         let begun = clock.now();
-        let slack = end.map_or(Duration::MAX, |end| end.since(begun));
+        let slack = job.end.map_or(Duration::MAX, |end| end.since(begun));
         let Some(product) = next_product(&available, &done, slack, typical) else { return Ok(()) };
         let mut timings = Timings::default();
         let decoded = make_product(decoder, product, job, &mut timings)?;

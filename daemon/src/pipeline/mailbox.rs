@@ -12,8 +12,8 @@ pub struct DecodeJob {
     pub run: Arc<RunInfo>,
     /// The beta, z-scored.
     pub beta: Arc<TrialBeta>,
-    /// When the last answer must be out; `None` for an estimate made before the trial is due.
-    pub deadline: Option<Moment>,
+    /// When the last answer leaves at the latest; `None` for an estimate made before the trial is due.
+    pub end: Option<Moment>,
 }
 
 /// A queue of jobs shared by the preprocess and the decode thread.
@@ -97,7 +97,7 @@ fn take_latest(jobs: &mut Vec<DecodeJob>) -> Option<DecodeJob> {
 }
 
 fn urgency(job: &DecodeJob) -> Moment {
-    job.deadline.unwrap_or(Moment(u64::MAX))
+    job.end.unwrap_or(Moment(u64::MAX))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn job(run: &Arc<RunInfo>, trial: u32, deadline_ms: Option<u64>) -> DecodeJob {
         beta: Pattern(Vec::new()),
         zscored: Pattern(Vec::new()),
     };
-    DecodeJob { run: run.clone(), beta: Arc::new(beta), deadline: deadline_ms.map(|ms| Moment(ms * 1_000_000)) }
+    DecodeJob { run: run.clone(), beta: Arc::new(beta), end: deadline_ms.map(|ms| Moment(ms * 1_000_000)) }
 }
 
 fn order(mailbox: &Mailbox) -> Vec<u32> {
@@ -48,7 +48,7 @@ fn a_newer_estimate_takes_the_place_of_an_older_one_of_the_same_trial_and_run() 
     mailbox.push(job(&first, 0, None));
     assert!(mailbox.push(job(&second, 0, None)).is_none(), "another run's trial 0 is another trial");
     let outdated = mailbox.push(job(&first, 0, Some(100))).unwrap();
-    assert_eq!((outdated.beta.trial, outdated.deadline), (0, None));
+    assert_eq!((outdated.beta.trial, outdated.end), (0, None));
     assert_eq!(mailbox.len(), 2);
 }
 

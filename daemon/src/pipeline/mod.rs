@@ -7,15 +7,18 @@
 mod decode;
 mod effort;
 mod mailbox;
+mod patience;
 mod preprocess;
+mod recorded;
 mod run_worker;
 mod schedule;
 
 pub use decode::{DecodeContext, Decoded, decode_loop, decode_trial, make_product};
 pub use effort::{Effort, Product, Typical, next_product};
 pub use mailbox::{DecodeJob, Mailbox};
-pub(crate) use preprocess::recorded_work;
+pub use patience::Patience;
 pub use preprocess::{PreprocessContext, preprocess_loop};
+pub(crate) use recorded::recorded_work;
 pub use run_worker::{DueTrial, Recipe, RunWorker, VolumeOutput};
 pub use schedule::TrialSchedule;
 

@@ -1,13 +1,14 @@
 //! The preprocess thread: one loop that owns all run state and never waits for a decoder.
 
+use super::recorded::recorded_work;
 use super::run_worker::{DueTrial, Recipe, RunWorker, VolumeOutput};
-use super::{DecodeJob, Mailbox, RunInfo, VolumeWork, Work};
-use crate::journal::{InputContent, RecordedRun};
+use super::{DecodeJob, Mailbox, Patience, RunInfo, VolumeWork, Work};
+use crate::journal::RecordedRun;
 use crate::publish::{DueNotice, PublishEvent, VolumeNotice};
 use crate::vitals::Vitals;
 use crossbeam_channel::{Receiver, Sender};
-use mindeye_config::{Clock, Moment, Step};
-use mindeye_preprocess::Event;
+use mindeye_config::{Clock, Moment, Step, Timings};
+use mindeye_preprocess::{Event, TrialBeta};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use std::time::Duration;
 pub struct PreprocessContext {
     /// Bundle and limits.
     pub recipe: Recipe,
-    /// From due to deadline, in seconds of the run's clock; `None` is one TR.
-    pub deadline_s: Option<f64>,
+    /// When answers are due.
+    pub patience: Patience,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Decode thread.
@@ -87,16 +88,16 @@ impl PreprocessContext {
         output.timings.add(Step::Queue, started.since(volume.arrived).saturating_sub(volume.received));
         self.vitals.steps(&output.timings);
         self.announce_volume(worker, volume, &output);
-        let deadline = volume.arrived + self.deadline(&worker.run);
-        self.hand_over(worker, volume, output, deadline, false);
+        let deadline = volume.arrived + self.to_deadline(&worker.run);
+        self.hand_over(worker, volume, output, self.due_time(worker, deadline, false));
     }
 
     /// A recorded volume's deadline is counted on Unix time, which outlives the process.
     fn restored_volume(&self, worker: &mut RunWorker, volume: &VolumeWork) {
         let Some(output) = self.advance(worker, volume) else { return };
-        let left_s = volume.arrived_unix_s + self.deadline(&worker.run).as_secs_f64() - self.clock.unix_s();
+        let left_s = volume.arrived_unix_s + self.to_deadline(&worker.run).as_secs_f64() - self.clock.unix_s();
         let deadline = if left_s > 0.0 { self.clock.now() + Duration::from_secs_f64(left_s) } else { Moment(0) };
-        self.hand_over(worker, volume, output, deadline, true);
+        self.hand_over(worker, volume, output, self.due_time(worker, deadline, true));
     }
 
     fn advance(&self, worker: &mut RunWorker, volume: &VolumeWork) -> Option<VolumeOutput> {
@@ -109,8 +110,8 @@ impl PreprocessContext {
         }
     }
 
-    fn deadline(&self, run: &RunInfo) -> Duration {
-        Duration::from_secs_f64(self.deadline_s.unwrap_or(run.start.tr_s) / run.start.speed())
+    fn to_deadline(&self, run: &RunInfo) -> Duration {
+        self.patience.to_deadline(run.start.tr_s, run.start.speed())
     }
 
     fn announce_volume(&self, worker: &RunWorker, volume: &VolumeWork, output: &VolumeOutput) {
@@ -127,27 +128,25 @@ impl PreprocessContext {
         }
     }
 
-    fn hand_over(
-        &self,
-        worker: &RunWorker,
-        volume: &VolumeWork,
-        output: VolumeOutput,
-        deadline: Moment,
-        restored: bool,
-    ) {
+    fn due_time(&self, worker: &RunWorker, deadline: Moment, restored: bool) -> DueTime {
+        let last_call = self.patience.last_call(deadline, self.to_deadline(&worker.run));
+        DueTime { deadline, last_call, restored }
+    }
+
+    fn hand_over(&self, worker: &RunWorker, volume: &VolumeWork, output: VolumeOutput, time: DueTime) {
         for beta in &output.betas {
             self.send(PublishEvent::Beta { run: worker.run.clone(), beta: beta.clone() });
         }
         let due_trials: Vec<u32> = output.due.iter().map(|due| due.trial).collect();
         for due in output.due {
-            self.send(PublishEvent::Due(due_notice(worker, volume, &due, &output.timings, deadline, restored)));
-            if let (Some(beta), true) = (due.beta, deadline > self.clock.now()) {
-                self.mailbox.push(DecodeJob { run: worker.run.clone(), beta, deadline: Some(deadline) });
+            self.send(PublishEvent::Due(due_notice(worker, volume, &due, &output.timings, time)));
+            if let (Some(beta), true) = (due.beta, time.deadline > self.clock.now()) {
+                self.mailbox.push(DecodeJob { run: worker.run.clone(), beta, end: Some(time.last_call) });
             }
         }
-        let early = |beta: &&Arc<_>| is_early(beta, &due_trials, self.recipe.decode_after_s);
-        for beta in output.betas.iter().filter(early).filter(|_| !restored) {
-            self.mailbox.push(DecodeJob { run: worker.run.clone(), beta: beta.clone(), deadline: None });
+        let early = |beta: &&Arc<TrialBeta>| is_early(beta, &due_trials, self.recipe.decode_after_s);
+        for beta in output.betas.iter().filter(early).filter(|_| !time.restored) {
+            self.mailbox.push(DecodeJob { run: worker.run.clone(), beta: beta.clone(), end: None });
         }
     }
 
@@ -167,18 +166,19 @@ impl PreprocessContext {
     }
 }
 
-fn is_early(beta: &mindeye_preprocess::TrialBeta, due: &[u32], decode_after_s: f64) -> bool {
+/// When the answers to a volume's due trials must be out.
+#[derive(Clone, Copy)]
+struct DueTime {
+    deadline: Moment,
+    last_call: Moment,
+    restored: bool,
+}
+
+fn is_early(beta: &TrialBeta, due: &[u32], decode_after_s: f64) -> bool {
     beta.lag_s < decode_after_s && !due.contains(&beta.trial)
 }
 
-fn due_notice(
-    worker: &RunWorker,
-    volume: &VolumeWork,
-    due: &DueTrial,
-    timings: &mindeye_config::Timings,
-    deadline: Moment,
-    restored: bool,
-) -> DueNotice {
+fn due_notice(worker: &RunWorker, volume: &VolumeWork, due: &DueTrial, timings: &Timings, time: DueTime) -> DueNotice {
     DueNotice {
         run: worker.run.clone(),
         trial: due.trial,
@@ -188,58 +188,10 @@ fn due_notice(
         nominal: volume.nominal,
         arrived: volume.arrived,
         arrived_unix_s: volume.arrived_unix_s,
-        deadline,
+        deadline: time.deadline,
+        last_call: time.last_call,
         has_beta: due.beta.is_some(),
-        restored,
+        restored: time.restored,
         timings: timings.clone(),
-    }
-}
-
-/// A record as work, in the order of acceptance.
-pub(crate) fn recorded_work(recorded: &RecordedRun) -> impl Iterator<Item = Work> + '_ {
-    let mut clock = RecordedClock::new(recorded);
-    recorded.records.iter().filter_map(move |(record, voxels)| match &record.content {
-        InputContent::Volume(header) => Some(Work::Volume(clock.volume(record, header, voxels))),
-        InputContent::Event(message) => Some(Work::Event(Event {
-            trial: message.event.trial,
-            onset_s: message.event.onset_s,
-            duration_s: message.event.duration_s,
-        })),
-        InputContent::RunEnd(_) => Some(Work::Close),
-        InputContent::RunStart(_) | InputContent::Command(_) => None,
-    })
-}
-
-/// Rebuilds what the door knew about time when each volume was accepted.
-struct RecordedClock {
-    timeline: crate::ingest::Timeline,
-    next_index: u32,
-}
-
-impl RecordedClock {
-    fn new(recorded: &RecordedRun) -> Self {
-        Self { timeline: crate::ingest::Timeline::new(recorded.start.tr_s), next_index: 0 }
-    }
-
-    fn volume(
-        &mut self,
-        record: &crate::journal::InputRecord,
-        header: &crate::protocol::VolumeHeader,
-        voxels: &[u8],
-    ) -> VolumeWork {
-        let (start_s, nominal) = self.timeline.note(header.index, header.acquired_s);
-        let gap_before = header.index.saturating_sub(self.next_index);
-        self.next_index = header.index.saturating_add(1);
-        VolumeWork {
-            index: header.index,
-            gap_before,
-            start_s,
-            nominal,
-            dtype: header.dtype,
-            voxels: Arc::new(voxels.to_vec()),
-            arrived: record.arrived,
-            arrived_unix_s: record.arrived_unix_s,
-            received: Duration::ZERO,
-        }
     }
 }

@@ -7,7 +7,6 @@ use mindeye_decode::{Picture, Retrieval};
 use mindeye_preprocess::TrialBeta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Why a final answer has no product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +63,8 @@ pub struct Answer {
 }
 
 /// The trials of one run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Clerk {
-    guard: Duration,
     trials: BTreeMap<u32, Trial>,
 }
 
@@ -82,10 +80,10 @@ struct Trial {
 }
 
 impl Clerk {
-    /// A run without trials. Final answers leave `guard` before the deadline at the latest.
+    /// A run without trials.
     #[must_use]
-    pub fn new(guard: Duration) -> Self {
-        Self { guard, trials: BTreeMap::new() }
+    pub fn new() -> Self {
+        Self { trials: BTreeMap::new() }
     }
 
     /// Takes note that an earlier process published `revisions` answers of `trial`, the last of them final or not.
@@ -147,7 +145,7 @@ impl Clerk {
 
     /// Final answers that cannot wait any longer.
     pub fn at(&mut self, now: Moment) -> Vec<Answer> {
-        let expired = |trial: &Trial| trial.last_call(self.guard).is_some_and(|last_call| last_call <= now);
+        let expired = |trial: &Trial| trial.last_call().is_some_and(|last_call| last_call <= now);
         let numbers: Vec<u32> =
             self.trials.iter().filter(|(_, trial)| expired(trial)).map(|(number, _)| *number).collect();
         numbers.into_iter().filter_map(|number| self.finish(number, Skip::Late)).collect()
@@ -156,7 +154,7 @@ impl Clerk {
     /// When `at` should be asked again.
     #[must_use]
     pub fn next_call(&self) -> Option<Moment> {
-        self.trials.values().filter_map(|trial| trial.last_call(self.guard)).min()
+        self.trials.values().filter_map(Trial::last_call).min()
     }
 
     /// The final answer, unless it was given; `skip` says why when there is no product.
@@ -200,8 +198,8 @@ impl Trial {
         }
     }
 
-    fn last_call(&self, guard: Duration) -> Option<Moment> {
-        self.due.as_ref().filter(|_| !self.is_final).map(|due| due.deadline - guard)
+    fn last_call(&self) -> Option<Moment> {
+        self.due.as_ref().filter(|_| !self.is_final).map(|due| due.last_call)
     }
 
     fn answer(&mut self, number: u32, skip: Option<Skip>) -> Answer {

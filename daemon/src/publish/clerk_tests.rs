@@ -4,6 +4,7 @@ use super::*;
 use crate::pipeline::RunInfo;
 use crate::protocol::example_run;
 use mindeye_preprocess::Pattern;
+use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;
 const GUARD: Duration = Duration::from_millis(20);
@@ -27,6 +28,7 @@ fn due(trial: u32, deadline: Moment) -> DueNotice {
         arrived: at(16.5),
         arrived_unix_s: 0.0,
         deadline,
+        last_call: deadline - GUARD,
         has_beta: true,
         restored: false,
         timings: Timings::default(),
@@ -63,7 +65,7 @@ fn blurry() -> Decoded {
 
 #[test]
 fn a_list_goes_out_at_once_and_the_picture_with_the_one_final_answer() {
-    let mut clerk = Clerk::new(GUARD);
+    let mut clerk = Clerk::new();
     assert!(clerk.due(due(0, at(18.0)), at(16.5)).is_none());
     let first = clerk.product(&product(0, 0, list())).unwrap();
     assert_eq!((first.revision, first.is_final, first.effort), (0, false, Effort::Retrieval));
@@ -77,7 +79,7 @@ fn a_list_goes_out_at_once_and_the_picture_with_the_one_final_answer() {
 
 #[test]
 fn what_is_there_goes_out_a_guard_before_the_deadline() {
-    let mut clerk = Clerk::new(GUARD);
+    let mut clerk = Clerk::new();
     clerk.due(due(0, at(18.0)), at(16.5));
     clerk.due(due(1, at(19.5)), at(16.6));
     clerk.product(&product(1, 0, list()));
@@ -103,14 +105,14 @@ fn a_due_trial_that_cannot_be_answered_is_final_at_once_and_says_why() {
         (DueNotice { restored: true, has_beta: false, ..due(0, at(0.0)) }, Skip::Restart),
     ];
     for (notice, expected) in cases {
-        let answer = Clerk::new(GUARD).due(notice, at(16.5)).unwrap();
+        let answer = Clerk::new().due(notice, at(16.5)).unwrap();
         assert_eq!((answer.is_final, answer.effort, answer.skip), (true, Effort::Skipped, Some(expected)));
     }
 }
 
 #[test]
 fn an_estimate_made_before_a_trial_is_due_is_replaced_by_the_due_one() {
-    let mut clerk = Clerk::new(GUARD);
+    let mut clerk = Clerk::new();
     let early = clerk.product(&product(0, 0, list())).unwrap();
     assert!(early.due.is_none() && !early.is_final);
     assert!(clerk.decoded(0, false).is_none(), "an early job does not end a trial");
@@ -124,7 +126,7 @@ fn an_estimate_made_before_a_trial_is_due_is_replaced_by_the_due_one() {
 
 #[test]
 fn a_failing_engine_leaves_what_was_made_before() {
-    let mut clerk = Clerk::new(GUARD);
+    let mut clerk = Clerk::new();
     clerk.due(due(0, at(18.0)), at(16.5));
     clerk.due(due(1, at(18.0)), at(16.5));
     clerk.product(&product(0, 0, list()));
@@ -135,7 +137,7 @@ fn a_failing_engine_leaves_what_was_made_before() {
 
 #[test]
 fn what_an_earlier_process_published_is_not_published_again() {
-    let mut clerk = Clerk::new(GUARD);
+    let mut clerk = Clerk::new();
     clerk.remember(0, 2, true);
     clerk.remember(1, 1, false);
     assert!(clerk.due(DueNotice { restored: true, ..due(0, at(0.0)) }, at(1.0)).is_none());

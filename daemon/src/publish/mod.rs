@@ -146,6 +146,8 @@ pub struct DueNotice {
     pub arrived_unix_s: f64,
     /// When the final answer must be out.
     pub deadline: Moment,
+    /// When it leaves at the latest: a guard before the deadline.
+    pub last_call: Moment,
     /// There is something to decode.
     pub has_beta: bool,
     /// The volume was received by an earlier process.

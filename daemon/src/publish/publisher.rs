@@ -51,8 +51,6 @@ pub struct PublisherParts {
     pub identity: Identity,
     /// Pictures to retrieve from.
     pub gallery: Option<Arc<Gallery>>,
-    /// Final answers leave this long before the deadline at the latest.
-    pub guard: Duration,
     /// From due to deadline in seconds of the run's clock, `None` is one TR; for the record.
     pub deadline_s: Option<f64>,
     /// Seconds after onset at which a trial is due; for the record.
@@ -94,6 +92,7 @@ impl Publisher {
             }
         }
         self.sync_outcomes();
+        self.set_state(DaemonState::Stopped);
     }
 
     fn patience(&self) -> Duration {
@@ -128,9 +127,7 @@ impl Publisher {
                 self.set_state(if begins { DaemonState::CatchingUp } else { DaemonState::Running })
             }
             PublishEvent::Trouble(message) => self.trouble(message),
-            PublishEvent::Stopped(stopped) => {
-                self.set_state(if stopped { DaemonState::Stopped } else { DaemonState::Ready })
-            }
+            PublishEvent::Stopped(stopped) => self.stopped(stopped),
             PublishEvent::Blanked(blanked) => self.blanked(blanked),
             PublishEvent::Shown(receipt) => self.shown(receipt),
             PublishEvent::Shutdown => {}
@@ -147,13 +144,14 @@ impl Publisher {
         let path = info.dir.join(OUTCOMES_FILE);
         let recorded = read_outcomes(&path).unwrap_or_else(|error| self.without_record(&error));
         let outcomes = AppendFile::create(&path).map_err(|error| self.trouble(error.to_string())).ok();
-        let mut run = OpenRun::new(info.clone(), self.parts.guard, outcomes);
+        let mut run = OpenRun::new(info.clone(), outcomes);
         if restored {
             run.remember(&recorded);
         }
         self.runs.push(run);
         self.board.run = Some(info.clone());
         self.board.next_index = 0;
+        self.board.trouble = None;
         let context = self.context(&info);
         self.write(&info, context, Vec::new());
         self.set_state(DaemonState::Running);
@@ -219,6 +217,15 @@ impl Publisher {
     fn set_state(&mut self, state: DaemonState) {
         self.board.state = state;
         self.send_status();
+    }
+
+    fn stopped(&mut self, stopped: bool) {
+        let run_is_open = self.runs.iter().any(|open| !open.is_closed);
+        self.set_state(match (stopped, run_is_open) {
+            (true, _) => DaemonState::Stopped,
+            (false, true) => DaemonState::Running,
+            (false, false) => DaemonState::Ready,
+        });
     }
 
     pub(super) fn trouble(&mut self, message: String) {

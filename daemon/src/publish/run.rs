@@ -7,7 +7,6 @@ use crate::pipeline::RunInfo;
 use crate::protocol::EventFields;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A run that still has something to say.
 pub(super) struct OpenRun {
@@ -21,10 +20,10 @@ pub(super) struct OpenRun {
 }
 
 impl OpenRun {
-    pub(super) fn new(info: Arc<RunInfo>, guard: Duration, outcomes: Option<AppendFile>) -> Self {
+    pub(super) fn new(info: Arc<RunInfo>, outcomes: Option<AppendFile>) -> Self {
         let named = |event: &EventFields| Some((event.trial, event.image.clone()?));
         let images = info.start.events.iter().filter_map(named).collect();
-        Self { info, clerk: Clerk::new(guard), images, outcomes, recorded_betas: BTreeMap::new(), is_closed: false }
+        Self { info, clerk: Clerk::new(), images, outcomes, recorded_betas: BTreeMap::new(), is_closed: false }
     }
 
     /// Takes in what an earlier process published of this run.

@@ -82,6 +82,13 @@ pub fn replay(
     }
     let recorded = read_recorded(&options.journal)?;
     let record = Record::read(&recorded.dir)?;
+    let config = match options.decisions {
+        ReplayDecisions::Recorded => {
+            record.check_bundle(&prepared.identity.bundle)?;
+            &record.apply(config)
+        }
+        ReplayDecisions::Live => config,
+    };
     let mut replayer = Replayer::new(prepared, config, clock, &recorded, record, options.decisions)?;
     replayer.feed(&recorded, options.speed)?;
     output::write(&replayer, &options.out)

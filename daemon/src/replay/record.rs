@@ -2,15 +2,24 @@
 
 use crate::journal::{OUTCOMES_FILE, Outcome, OutcomeContent, read_outcomes};
 use crate::pipeline::Product;
-use mindeye_config::Failure;
+use mindeye_config::{DaemonConfig, Failure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// What the daemon that wrote a record said of itself.
+struct Context {
+    bundle: String,
+    decode_after_s: f64,
+    deadline_s: f64,
+}
 
 /// What the outcomes journal says.
 #[derive(Default)]
 pub(super) struct Record {
     pub(super) betas: BTreeMap<(u32, u32), Vec<u8>>,
+    /// The daemon that wrote it, the last one if there were several.
+    context: Option<Context>,
     finals: BTreeMap<u32, Value>,
 }
 
@@ -19,6 +28,9 @@ impl Record {
         let mut record = Self::default();
         for Outcome { content, body } in read_outcomes(&dir.join(OUTCOMES_FILE)).map_err(Failure::data)? {
             match content {
+                OutcomeContent::Context { bundle, decode_after_s, deadline_s, .. } => {
+                    record.context = Some(Context { bundle, decode_after_s, deadline_s });
+                }
                 OutcomeContent::Beta { trial, beta_revision, .. } => {
                     record.betas.insert((trial, beta_revision), body);
                 }
@@ -30,6 +42,30 @@ impl Record {
             }
         }
         Ok(record)
+    }
+
+    /// Whether this record was made with `bundle`.
+    ///
+    /// # Errors
+    /// Status 65 naming both bundles.
+    pub(super) fn check_bundle(&self, bundle: &str) -> Result<(), Failure> {
+        match &self.context {
+            Some(context) if context.bundle != bundle => Err(Failure::data(format!(
+                "the run was recorded with bundle {}, the replay has {bundle}; use --decisions live to decode it anew",
+                context.bundle
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the recorded times of due and deadline over those of `config`.
+    pub(super) fn apply(&self, config: &DaemonConfig) -> DaemonConfig {
+        let mut config = config.clone();
+        if let Some(context) = &self.context {
+            config.deadline.decode_after_s = context.decode_after_s;
+            config.deadline.deadline_s = Some(context.deadline_s);
+        }
+        config
     }
 
     /// The products that a trial's final answer had.

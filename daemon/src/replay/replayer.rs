@@ -6,8 +6,8 @@ use super::{ReplayDecisions, ReplayReport, ReplaySpeed};
 use crate::blind::StimulusImage;
 use crate::journal::RecordedRun;
 use crate::pipeline::{
-    DecodeJob, Decoded, DueTrial, Effort, RunInfo, RunWorker, Typical, VolumeWork, Work, decode_trial, make_product,
-    recorded_work,
+    DecodeJob, Decoded, DueTrial, Effort, Patience, RunInfo, RunWorker, Typical, VolumeWork, Work, decode_trial,
+    make_product, recorded_work,
 };
 use crate::publish::{Answer, DueNotice, Identity, Skip, TrialMessage, noise_seed, trial_json};
 use crate::settings::Prepared;
@@ -27,8 +27,8 @@ pub(super) struct Replayer {
     images: BTreeMap<u32, StimulusImage>,
     record: Record,
     decisions: ReplayDecisions,
-    deadline: Duration,
-    guard: Duration,
+    to_deadline: Duration,
+    patience: Patience,
     typical: Typical,
     pub(super) betas: Vec<Arc<TrialBeta>>,
     pub(super) answers: Vec<Value>,
@@ -46,6 +46,7 @@ impl Replayer {
         decisions: ReplayDecisions,
     ) -> Result<Self, Failure> {
         let run = Arc::new(RunInfo { start: recorded.start.clone(), dir: recorded.dir.clone() });
+        let patience = Patience::new(&config.deadline);
         let recipe = crate::settings::recipe(&prepared.bundle, config);
         let worker = RunWorker::new(&recipe, run.clone()).map_err(Failure::data)?;
         Ok(Self {
@@ -56,8 +57,8 @@ impl Replayer {
             images: crate::blind::images(recorded),
             record,
             decisions,
-            deadline: Duration::from_secs_f64(config.deadline_s(run.start.tr_s) / run.start.speed()),
-            guard: Duration::from_secs_f64(config.deadline.guard_ms / 1e3),
+            to_deadline: patience.to_deadline(run.start.tr_s, run.start.speed()),
+            patience,
             run,
             betas: Vec::new(),
             answers: Vec::new(),
@@ -77,7 +78,8 @@ impl Replayer {
                 Work::Event(event) => {
                     self.worker.set_event(&event).map_err(Failure::data)?;
                 }
-                Work::Open { .. } | Work::Close => {}
+                Work::Close => self.close(),
+                Work::Open { .. } => {}
             }
         }
         Ok(())
@@ -97,6 +99,13 @@ impl Replayer {
         Ok(())
     }
 
+    /// Trials that the run ended before.
+    fn close(&mut self) {
+        for trial in self.worker.close() {
+            self.conclude(never_due(trial));
+        }
+    }
+
     fn compare_beta(&mut self, beta: &TrialBeta) {
         self.report.betas += 1;
         let ours: Vec<u8> = beta.beta.0.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -114,26 +123,26 @@ impl Replayer {
         arrived: Moment,
         timings: &Timings,
     ) -> Result<(), Failure> {
-        let deadline = arrived + self.deadline;
+        let deadline = arrived + self.to_deadline;
+        let last_call = self.patience.last_call(deadline, self.to_deadline);
         let mut answer = answer(&self.run, volume, &due, arrived, deadline, timings);
         if let Some(beta) = due.beta {
-            let job = DecodeJob { run: self.run.clone(), beta, deadline: Some(deadline) };
-            for (decoded, timings) in self.products(&job, deadline)? {
+            let job = DecodeJob { run: self.run.clone(), beta, end: Some(last_call) };
+            for (decoded, timings) in self.products(&job)? {
                 take(&mut answer, decoded, &timings);
             }
         }
-        self.conclude(answer, deadline);
+        self.conclude(answer);
         Ok(())
     }
 
-    fn products(&mut self, job: &DecodeJob, deadline: Moment) -> Result<Vec<(Decoded, Timings)>, Failure> {
+    fn products(&mut self, job: &DecodeJob) -> Result<Vec<(Decoded, Timings)>, Failure> {
         let mut made = Vec::new();
         let decoder = &mut self.prepared.decoder;
         match self.decisions {
             ReplayDecisions::Live => {
-                let end = Some(deadline - self.guard);
                 let emit = |decoded, timings| made.push((decoded, timings));
-                decode_trial(decoder, job, end, &mut self.typical, self.clock.as_ref(), emit).map_err(Failure::data)?;
+                decode_trial(decoder, job, &mut self.typical, self.clock.as_ref(), emit).map_err(Failure::data)?;
             }
             ReplayDecisions::Recorded => {
                 for product in self.record.products(job.beta.trial) {
@@ -145,7 +154,7 @@ impl Replayer {
         Ok(made)
     }
 
-    fn conclude(&mut self, answer: Answer, deadline: Moment) {
+    fn conclude(&mut self, answer: Answer) {
         let png = answer.picture.as_ref().map(|picture| picture.to_png()).unwrap_or_default();
         let sha256 = (!png.is_empty()).then(|| sha256_of_bytes(&png));
         self.compare_picture(answer.trial, sha256.as_ref());
@@ -163,8 +172,8 @@ impl Replayer {
             png_sha256: sha256,
             noise_seed: noise_seed(&identity.bundle_hash, identity.seed, &start.session, &start.run, answer.trial, 0),
             since_due,
-            deadline_s: self.deadline.as_secs_f64(),
-            in_time: now <= deadline,
+            deadline_s: self.to_deadline.as_secs_f64(),
+            in_time: answer.due.as_ref().is_none_or(|due| now <= due.deadline),
         };
         self.answers.push(trial_json(&message));
         self.report.trials += 1;
@@ -208,6 +217,7 @@ fn answer(
             arrived,
             arrived_unix_s: volume.arrived_unix_s,
             deadline,
+            last_call: deadline,
             has_beta: due.beta.is_some(),
             restored: false,
             timings: timings.clone(),
@@ -216,6 +226,21 @@ fn answer(
         retrieval: None,
         picture: None,
         timings: timings.clone(),
+    }
+}
+
+fn never_due(trial: u32) -> Answer {
+    Answer {
+        trial,
+        revision: 0,
+        is_final: true,
+        effort: Effort::Skipped,
+        skip: Some(Skip::RunEnded),
+        due: None,
+        beta: None,
+        retrieval: None,
+        picture: None,
+        timings: Timings::default(),
     }
 }
 

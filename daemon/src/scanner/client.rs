@@ -1,5 +1,6 @@
 //! The sending side of the protocol: paced by the scanner's clock, patient with the daemon.
 
+use super::link::{Link, LinkChange};
 use super::source::ScanSource;
 use super::window::{Key, SendWindow};
 use crate::protocol::{EventMessage, Reason, RunEnd, RunStart, VOLUME_PROTOCOL, VolumeHeader};
@@ -82,11 +83,12 @@ pub struct Scanner<'a> {
     source: &'a mut dyn ScanSource,
     clock: Arc<dyn Clock>,
     stop: Arc<AtomicBool>,
-    socket: zmq::Socket,
+    link: Link,
     window: SendWindow,
     ready: bool,
     heard: Moment,
-    announced: Moment,
+    /// When `run_start` last left.
+    announced: Option<Moment>,
     played: Played,
 }
 
@@ -105,7 +107,7 @@ impl<'a> Scanner<'a> {
         clock: Arc<dyn Clock>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, ScannerError> {
-        let socket = dealer(context, &options.connect)
+        let link = Link::connect(context, &options.connect)
             .map_err(|source| ScannerError::Socket { address: options.connect.clone(), source })?;
         let heard = clock.now();
         Ok(Self {
@@ -113,11 +115,11 @@ impl<'a> Scanner<'a> {
             source,
             clock,
             stop,
-            socket,
+            link,
             window: SendWindow::default(),
             ready: false,
             heard,
-            announced: heard,
+            announced: None,
             played: Played::default(),
         })
     }
@@ -127,7 +129,6 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// [`ScannerError`] when the daemon refuses the run or falls silent.
     pub fn play(mut self) -> Result<Played, ScannerError> {
-        self.announce();
         while !self.ready && !self.is_stopped() {
             self.listen(Duration::from_millis(100))?;
             self.insist()?;
@@ -159,8 +160,8 @@ impl<'a> Scanner<'a> {
 
     // === sending
 
+    /// Announces the run; without a daemon it is tried again with the next look at the connection.
     fn announce(&mut self) {
-        self.announced = self.clock.now();
         let grid = self.source.grid();
         let start = RunStart {
             session: self.options.session.clone(),
@@ -175,8 +176,7 @@ impl<'a> Scanner<'a> {
             events: Vec::new(),
             speed: (self.options.speed != 1.0).then_some(self.options.speed),
         };
-        // A full queue or a missing peer: the announcement is repeated until it is answered.
-        let _ = self.socket.send(message("run_start", &start), zmq::DONTWAIT);
+        self.announced = self.link.send(&[message("run_start", &start)]).then(|| self.clock.now());
     }
 
     /// Tells the trials whose onset lies before `now_s`, as a stimulus computer would; returns how many are told.
@@ -214,10 +214,29 @@ impl<'a> Scanner<'a> {
         self.flush();
     }
 
-    /// What ZeroMQ's queue cannot take stays in the window and leaves later.
+    /// What cannot leave now stays in the window and leaves later; nothing leaves before the run is announced.
     fn flush(&mut self) {
-        let socket = &self.socket;
-        self.window.flush(self.clock.now(), |frames| socket.send_multipart(frames.iter(), zmq::DONTWAIT).is_ok());
+        self.follow_link();
+        if self.ready {
+            let link = &self.link;
+            self.window.flush(self.clock.now(), |frames| link.send(frames));
+        }
+    }
+
+    /// Whatever had left over another connection may be lost with it: first the run is announced again, then all that
+    /// waits leaves in order.
+    fn follow_link(&mut self) {
+        while let Some(change) = self.link.change() {
+            self.begin_again();
+            if change == LinkChange::Up {
+                self.announce();
+            }
+        }
+    }
+
+    fn begin_again(&mut self) {
+        self.ready = false;
+        self.played.sent_again += self.window.send_again();
     }
 
     // === listening
@@ -253,12 +272,8 @@ impl<'a> Scanner<'a> {
     fn listen(&mut self, patience: Duration) -> Result<(), ScannerError> {
         let socket_error = |source| ScannerError::Socket { address: self.options.connect.clone(), source };
         let ms = i64::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(100);
-        match self.socket.poll(zmq::POLLIN, ms) {
-            Ok(0) | Err(zmq::Error::EINTR) => return Ok(()),
-            Ok(_) => {}
-            Err(error) => return Err(socket_error(error)),
-        }
-        while let Ok(frames) = self.socket.recv_multipart(zmq::DONTWAIT) {
+        self.link.wait(ms).map_err(socket_error)?;
+        while let Some(frames) = self.link.answer() {
             self.heard = self.clock.now();
             let answer = frames.first().and_then(|frame| serde_json::from_slice::<Value>(frame).ok());
             if let Some(answer) = answer {
@@ -273,7 +288,7 @@ impl<'a> Scanner<'a> {
         match answer["type"].as_str() {
             Some("ready") => {
                 self.ready = true;
-                self.window.accepted_below(number("next_index").unwrap_or(0));
+                self.played.volumes += self.window.accepted_below(number("next_index").unwrap_or(0));
             }
             Some("accepted") => {
                 let key = number("index").map(Key::Volume).or(number("trial").map(Key::Event)).unwrap_or(Key::End);
@@ -301,9 +316,9 @@ impl<'a> Scanner<'a> {
         let word = answer["reason"].as_str().unwrap_or("");
         let passing = PASSING.into_iter().find(|reason| reason.key() == word);
         match passing {
-            // The daemon was restarted without our run: announce it again; what waits is sent when it is ready.
+            // The daemon does not know our run: announce it again; what waits leaves when it is ready.
             Some(Reason::UnknownRun) => {
-                self.ready = false;
+                self.begin_again();
                 self.announce();
                 Ok(())
             }
@@ -328,7 +343,7 @@ impl<'a> Scanner<'a> {
                 waiting: self.window.len(),
             });
         }
-        let unheard = !self.ready && now.since(self.announced) > RESEND_AFTER;
+        let unheard = !self.ready && self.announced.is_none_or(|announced| now.since(announced) > RESEND_AFTER);
         let overdue = self.window.is_overdue(now, RESEND_AFTER);
         if unheard || overdue {
             self.announce();
@@ -343,14 +358,6 @@ impl<'a> Scanner<'a> {
 
 /// How long a message may wait for its answer before it is sent again.
 const RESEND_AFTER: Duration = Duration::from_secs(2);
-
-fn dealer(context: &zmq::Context, address: &str) -> Result<zmq::Socket, zmq::Error> {
-    let socket = context.socket(zmq::DEALER)?;
-    socket.set_linger(0)?;
-    socket.set_reconnect_ivl(100)?;
-    socket.connect(address)?;
-    Ok(socket)
-}
 
 /// A header frame: the fields of `content` with protocol and type.
 fn message(kind: &str, content: &impl Serialize) -> Vec<u8> {

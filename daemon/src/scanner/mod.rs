@@ -1,6 +1,7 @@
 //! A simulated scanner: it plays a recorded run or a phantom as a real scanner's sender would, and loses nothing.
 
 mod client;
+mod link;
 mod source;
 mod window;
 

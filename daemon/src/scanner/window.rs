@@ -58,9 +58,11 @@ impl SendWindow {
         self.pending.remove(&key).map(|pending| now.since(pending.ready))
     }
 
-    /// Lets volumes below `next_index` go: the daemon has them.
-    pub fn accepted_below(&mut self, next_index: u32) {
+    /// Lets volumes below `next_index` go, since the daemon has them; returns how many had waited.
+    pub fn accepted_below(&mut self, next_index: u32) -> u32 {
+        let waited = self.pending.len();
         self.pending.retain(|key, _| !matches!(key, Key::Volume(index) if *index < next_index));
+        (waited - self.pending.len()) as u32
     }
 
     /// Whether a message left longer than `patience` ago and was not answered.
