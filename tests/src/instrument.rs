@@ -4,6 +4,7 @@ use crate::bundle::demo_bundle;
 use crate::programs::{Program, daemon};
 use crate::{engine, http};
 use serde_json::json;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +25,8 @@ pub struct Setup {
     pub config: String,
     /// Address for volumes; port 0 picks a free one.
     pub volumes: String,
+    /// Further flags.
+    pub flags: Vec<OsString>,
 }
 
 impl Setup {
@@ -36,6 +39,7 @@ impl Setup {
             engine: engine(),
             config: UNHURRIED.into(),
             volumes: "tcp://127.0.0.1:0".into(),
+            flags: Vec::new(),
         }
     }
 
@@ -63,6 +67,7 @@ impl Setup {
         command.args(["--engine", self.engine, "--http", "127.0.0.1:0", "--publish", "tcp://127.0.0.1:0"]);
         command.args(["--bind", &self.volumes]).arg("--config").arg(self.config_file());
         command.arg("--bundle").arg(&self.bundle).arg("--journal").arg(self.journal());
+        command.args(&self.flags);
         command
     }
 

@@ -92,6 +92,16 @@ impl Listener {
         (0..trials).map(|trial| self.final_of(trial)).collect()
     }
 
+    /// Listens until every volume of `run`, which was ended, is preprocessed; trials may still be on their way.
+    ///
+    /// # Panics
+    /// If that does not happen.
+    pub fn end_of(&mut self, run: &str) {
+        let is_over =
+            |heard: &Heard| heard.topic == "status" && heard.json["state"] == "ready" && heard.json["run"] == run;
+        let _ = self.until(&format!("the end of {run}"), is_over);
+    }
+
     /// What was heard of `topic` so far.
     pub fn of<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Heard> {
         self.heard.iter().filter(move |heard| heard.topic == topic)

@@ -2,6 +2,7 @@
 
 use mindeye_config::runtime_library;
 use mindeye_tests::chromium::Chromium;
+use mindeye_tests::{say, skip};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -224,7 +225,7 @@ struct Addresses {
 
 fn start_browser() -> Option<Chromium> {
     let Some(program) = Chromium::find() else {
-        println!("skipped: no chromium found");
+        skip("no chromium found");
         return None;
     };
     Some(Chromium::start(&program).expect("chromium starts"))
@@ -292,7 +293,7 @@ fn program(name: &str) -> PathBuf {
 fn photograph(browser: &mut Chromium, name: &str) {
     let path = profile_dir().with_file_name("screenshots").join(name);
     browser.photograph(&path).expect("a screenshot");
-    println!("screenshot {}", path.display());
+    say(&format!("screenshot {}", path.display()));
 }
 
 fn profile_dir() -> PathBuf {

@@ -53,6 +53,7 @@ fn repeats_are_accepted_again_and_processed_once() {
         sender.accepted(&run.end(volumes), None);
     }
     let _ = listener.final_of(0);
+    listener.end_of("run-1");
     let http = daemon.http.clone();
     assert_eq!(metrics(&http)["mindeye_volumes_accepted_total"], volumes as f64);
     daemon.stop();

@@ -9,17 +9,15 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const TRIALS: u32 = 5;
-
-/// A run played by the simulated scanner into a daemon; returns its folder in the journal.
-fn record_a_run(setup: &Setup) -> PathBuf {
+/// A run of `trials` played by the simulated scanner into a daemon; returns its folder in the journal.
+fn record_a_run(setup: &Setup, trials: u32) -> PathBuf {
     let instrument = setup.start();
     let mut listener = Listener::connect(&instrument.results);
     let mut scanner = daemon("scanner");
     scanner.args(["--connect", &instrument.volumes, "--phantom", "--speed", "60", "--seed", "2", "--run", "run-1"]);
-    let played = run(scanner.args(["--trials", &TRIALS.to_string()]));
+    let played = run(scanner.args(["--trials", &trials.to_string()]));
     assert_eq!(played.status, Some(0), "{}", played.stderr);
-    let _ = listener.finals(TRIALS.into());
+    let _ = listener.finals(trials.into());
     instrument.stop();
     setup.journal().join("simulated").join("run-1")
 }
@@ -44,9 +42,10 @@ fn read_npy(path: &Path) -> (String, Vec<u8>) {
 
 #[test]
 fn recorded_decisions_give_the_recorded_betas_and_pictures() {
+    const TRIALS: u32 = 5;
     let room = tempfile::tempdir().unwrap();
     let setup = Setup { config: UNHURRIED.into(), ..Setup::new(room.path()) };
-    let journal = record_a_run(&setup);
+    let journal = record_a_run(&setup, TRIALS);
     let record = Record::read(&journal);
     let before = folder_digest(&journal);
 
@@ -95,11 +94,12 @@ fn recorded_decisions_give_the_recorded_betas_and_pictures() {
 
 #[test]
 fn live_decisions_follow_the_time_that_there_is_now() {
+    const TRIALS: u32 = 2;
     let room = tempfile::tempdir().unwrap();
     let setup = Setup { engine: "mock", ..Setup::new(room.path()) };
-    let journal = record_a_run(&setup);
-    // Played at 60 times the scanner's clock, 60 s are 1 s here: less than a network takes.
-    let config = "[deadline]\ndeadline_s = 60.0\nguard_ms = 1.0\n[engine]\nmock_delay_ms = 1500.0\n";
+    let journal = record_a_run(&setup, TRIALS);
+    // Played at 60 times the scanner's clock, 12 s are 0.2 s here: less than a network takes.
+    let config = "[deadline]\ndeadline_s = 12.0\nguard_ms = 1.0\n[engine]\nmock_delay_ms = 300.0\n";
     let slow = Setup { config: config.into(), ..setup.clone() };
     let efforts = |out: &str, decisions: &str, setup: &Setup| -> Vec<Value> {
         let out = room.path().join(out);

@@ -1,5 +1,6 @@
 //! The native volume protocol, version 1: multipart messages between a scanner-side DEALER and our ROUTER.
 
+mod address;
 mod header;
 mod parse;
 mod refusal;

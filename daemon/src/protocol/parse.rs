@@ -1,11 +1,14 @@
 //! From bytes of unknown origin to one message, or the reason why not; nothing here panics or allocates beyond the input.
 
+use super::address::addressed;
 use super::{EventMessage, Reason, Refusal, RunEnd, RunStart, VOLUME_PROTOCOL, VolumeHeader};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// Longest accepted JSON header: 1 MiB holds some ten thousand events.
 pub const MAX_HEADER_BYTES: usize = 1 << 20;
+/// Longest complaint about a header that is sent back, characters.
+const MAX_COMPLAINT: usize = 300;
 
 /// A well-formed message. Its values may still be refused by the run's state.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,17 +28,6 @@ struct Envelope {
     protocol: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
-}
-
-/// The fields worth echoing in a refusal, read leniently.
-#[derive(Deserialize, Default)]
-struct Address {
-    #[serde(default)]
-    run: Option<serde_json::Value>,
-    #[serde(default)]
-    index: Option<serde_json::Value>,
-    #[serde(default)]
-    trial: Option<serde_json::Value>,
 }
 
 /// Reads the frames of one message (without the ROUTER's identity frame).
@@ -86,8 +78,11 @@ fn quoted(found: Option<&str>) -> String {
 }
 
 fn read<T: DeserializeOwned>(header: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(header)
-        .map_err(|error| Refusal::new(Reason::Malformed, format!("the header is not readable: {error}")))
+    serde_json::from_slice(header).map_err(|error| {
+        // The parser quotes what it did not expect, however long that is.
+        let error: String = error.to_string().chars().take(MAX_COMPLAINT).collect();
+        Refusal::new(Reason::Malformed, format!("the header is not readable: {error}"))
+    })
 }
 
 fn without_body(body: &[&[u8]]) -> Result<(), Refusal> {
@@ -103,13 +98,6 @@ fn only_body<'a>(body: &[&'a [u8]]) -> Result<&'a [u8], Refusal> {
             format!("a volume has two frames, header and voxels; found {}", body.len() + 1),
         )),
     }
-}
-
-fn addressed(refusal: Refusal, header: &[u8]) -> Refusal {
-    let address: Address = serde_json::from_slice(header).unwrap_or_default();
-    let number = |value: Option<serde_json::Value>| value?.as_u64().and_then(|n| u32::try_from(n).ok());
-    let run = address.run.as_ref().and_then(|run| run.as_str()).map(|run| run.chars().take(64).collect());
-    Refusal { run, index: number(address.index), trial: number(address.trial), ..refusal }
 }
 
 #[cfg(test)]
