@@ -99,6 +99,9 @@ fn check_numbers(start: &RunStart) -> Result<(), Refusal> {
     if start.shape.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
         return malformed(format!("each side must be 1 to {MAX_SIDE} voxels, found {:?}", start.shape));
     }
+    if let Some(times) = start.slice_timing_s.as_ref().filter(|times| times.len() != start.shape[2]) {
+        return malformed(format!("slice_timing_s has {} times for {} slices", times.len(), start.shape[2]));
+    }
     if !affine_is_finite(&start.affine) {
         return malformed("affine must be finite with last row 0 0 0 1".into());
     }
