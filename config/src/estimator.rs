@@ -18,30 +18,46 @@ pub enum BetaKind {
     /// Least squares, all trials at once.
     #[serde(rename = "lsa")]
     Lsa,
+    /// Least squares, all trials at once, with a ridge on each trial's amplitude.
+    #[serde(rename = "ridge-lsa")]
+    RidgeLsa,
     /// Mean of the volumes in a window after onset, minus a baseline.
     #[serde(rename = "window")]
     Window,
 }
 
 /// Shape of the haemodynamic response in the design.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hrf {
     /// No model of the response.
+    #[default]
     None,
     /// SPM's double gamma.
     Spm,
-    /// Glover 1999.
+    /// Glover 1999, with the constants of nilearn 0.14.1.
     Glover,
-    /// An index per voxel into a library.
+    /// An index per voxel into a library of stretched double gammas.
     Library,
 }
 
+/// Which height of a regressor is 1, and so what a beta of one unit means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HrfHeight {
+    /// The peak of the response to this stimulus, as in GLMsingle: a beta is the response at its peak.
+    #[default]
+    Peak,
+    /// The plateau of the response to an endless stimulus, as in nilearn and SPM (the response has unit area).
+    Plateau,
+}
+
 /// Model of slow drift.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Drift {
     /// None; a local baseline takes its place.
+    #[default]
     None,
     /// Discrete cosines.
     Cosine,
@@ -50,10 +66,11 @@ pub enum Drift {
 }
 
 /// Motion regressors in the design.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confounds {
     /// None.
+    #[default]
     None,
     /// Six rigid-body parameters.
     Motion6,
@@ -64,10 +81,11 @@ pub enum Confounds {
 }
 
 /// Model of the noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoiseModel {
     /// Independent from volume to volume.
+    #[default]
     Ordinary,
     /// First-order autoregressive.
     Ar1,
@@ -84,11 +102,16 @@ pub enum BetaUnit {
 }
 
 /// How betas are normalised before the backbone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ZscorePolicy {
     /// Mean and SD per voxel and revision lag, frozen from training.
+    #[default]
     FrozenPerLag,
+    /// Mean and SD of the trials before, this one left out, drawn towards the frozen ones.
+    LeaveCurrentOut,
+    /// The frozen ones, after taking off what declared neutral volumes differ from the run's mean.
+    NeutralOffset,
 }
 
 /// What made the betas: two of these must agree before one may decode the other's.
@@ -97,10 +120,19 @@ pub enum ZscorePolicy {
 pub struct Estimator {
     /// Kind of single-trial estimate.
     pub beta: BetaKind,
+    /// Ridge on trials, drift and motion (`beta.ridge_alpha`, `ridge_drift`, `ridge_motion_mm2`); `ridge-lsa` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ridge: Option<[f64; 3]>,
     /// Haemodynamic response model.
     pub hrf: Hrf,
+    /// Which height of the response is 1; not for `window`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hrf_height: Option<HrfHeight>,
     /// Drift model.
     pub drift: Drift,
+    /// High-pass cut-off of the drift model, Hz; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_cutoff_hz: Option<f64>,
     /// Confound regressors.
     pub confounds: Confounds,
     /// Noise model.
@@ -146,11 +178,14 @@ impl Estimator {
         Ok(())
     }
 
-    fn fields(&self) -> [(&'static str, String); 11] {
+    fn fields(&self) -> [(&'static str, String); 14] {
         [
             ("beta", as_written(&self.beta)),
+            ("ridge", or_absent(self.ridge)),
             ("hrf", as_written(&self.hrf)),
+            ("hrf_height", or_absent(self.hrf_height)),
             ("drift", as_written(&self.drift)),
+            ("drift_cutoff_hz", or_absent(self.drift_cutoff_hz)),
             ("confounds", as_written(&self.confounds)),
             ("noise", as_written(&self.noise)),
             ("smoothing_fwhm_mm", as_written(&self.smoothing_fwhm_mm)),
@@ -174,6 +209,10 @@ impl Estimator {
 /// `value` in the words of the file, such as `"glmsingle-b3"` or `[7.5]`.
 pub(crate) fn as_written(value: &impl Serialize) -> String {
     toml::Value::try_from(value).map_or_else(|error| error.to_string(), |value| value.to_string())
+}
+
+fn or_absent(value: Option<impl Serialize>) -> String {
+    value.map_or_else(|| "absent".into(), |value| as_written(&value))
 }
 
 /// Lags must be positive and ascending: the row of a lag in `zscore.safetensors` is its place in this list.

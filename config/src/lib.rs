@@ -12,6 +12,7 @@
 mod budget;
 mod clock;
 mod daemon;
+mod design;
 mod estimator;
 mod exit;
 mod hash;
@@ -31,7 +32,10 @@ pub use daemon::{
     DaemonConfig, DeadlineConfig, EngineConfig, EngineKind, HttpConfig, JournalConfig, PublishConfig, TrialConfig,
     VolumeConfig,
 };
-pub use estimator::{BetaKind, BetaUnit, Confounds, Drift, Estimator, Hrf, Mismatch, NoiseModel, ZscorePolicy};
+pub use design::{ConfoundConfig, DriftConfig, HrfConfig, NoiseConfig};
+pub use estimator::{
+    BetaKind, BetaUnit, Confounds, Drift, Estimator, Hrf, HrfHeight, Mismatch, NoiseModel, ZscorePolicy,
+};
 pub use exit::{Exit, Failure, parse_command_line, run_program};
 pub use hash::{Sha256, hex, sha256_of_bytes, sha256_of_file};
 pub use load::{Checked, Complaint, ConfigError, from_toml, load};

@@ -1,7 +1,10 @@
 //! `preprocess.toml`: how volumes become betas; a bundle carries its own and the daemon uses no other.
 
 use crate::estimator::{as_written, check_lags};
-use crate::{BetaKind, BetaUnit, Checked, Complaint, Confounds, Drift, Estimator, Hrf, NoiseModel, ZscorePolicy};
+use crate::{
+    BetaKind, BetaUnit, Checked, Complaint, ConfoundConfig, DriftConfig, Estimator, Hrf, HrfConfig, NoiseConfig,
+    ZscorePolicy,
+};
 use serde::{Deserialize, Serialize};
 
 /// The whole recipe.
@@ -24,6 +27,18 @@ pub struct PreprocessConfig {
     pub revision_lags_s: Vec<f64>,
     /// The single-trial estimate.
     pub beta: BetaConfig,
+    /// Haemodynamic response of the design; `window` has none.
+    #[serde(default)]
+    pub hrf: HrfConfig,
+    /// Slow drift in the design; `window` has none.
+    #[serde(default)]
+    pub drift: DriftConfig,
+    /// Motion in the design; `window` has none.
+    #[serde(default)]
+    pub confounds: ConfoundConfig,
+    /// Noise model of the design's fit.
+    #[serde(default)]
+    pub noise: NoiseConfig,
     /// Normalisation of betas.
     pub zscore: ZscoreConfig,
 }
@@ -32,22 +47,81 @@ pub struct PreprocessConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BetaConfig {
-    /// Kind; this version estimates `window`.
+    /// Kind; this version estimates `window`, `lss`, `lsa` and `ridge-lsa`.
     pub kind: BetaKind,
-    /// The window opens this many seconds after onset.
+    /// `window`: it opens this many seconds after onset.
+    #[serde(default = "window_start")]
     pub window_start_s: f64,
-    /// The window closes this many seconds after onset.
+    /// `window`: it closes this many seconds after onset.
+    #[serde(default = "window_end")]
     pub window_end_s: f64,
-    /// Volumes sampled in this many seconds before the onset are the baseline; 0 takes the run's mean so far.
+    /// `window`: volumes sampled in this many seconds before the onset are the baseline; 0 takes the run's mean so far.
+    #[serde(default)]
     pub baseline_s: f64,
+    /// `ridge-lsa`: penalty on each trial's beta, in units of the energy Σx² of its complete response.
+    #[serde(default = "ridge")]
+    pub ridge_alpha: f64,
+    /// `ridge-lsa`: penalty on each drift coefficient, (noise SD / SD of the coefficient)²; 0 for none.
+    #[serde(default = "ridge_drift")]
+    pub ridge_drift: f64,
+    /// `ridge-lsa`: penalty on each motion coefficient, (noise SD / SD of the signal per mm)², a radian counting as 50 mm; 0
+    /// for none.
+    #[serde(default = "ridge_motion")]
+    pub ridge_motion_mm2: f64,
+}
+
+/// Volumes 4 to 8 s after onset against the run's mean so far.
+impl Default for BetaConfig {
+    fn default() -> Self {
+        Self {
+            kind: BetaKind::Window,
+            window_start_s: window_start(),
+            window_end_s: window_end(),
+            baseline_s: 0.0,
+            ridge_alpha: ridge(),
+            ridge_drift: ridge_drift(),
+            ridge_motion_mm2: ridge_motion(),
+        }
+    }
 }
 
 /// Normalisation of betas.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ZscoreConfig {
-    /// Policy; statistics lie in `zscore.safetensors`.
+    /// Policy; the frozen statistics, or the prior, lie in `zscore.safetensors`.
     pub policy: ZscorePolicy,
+    /// `leave-current-out`: the frozen statistics count as this many trials.
+    pub prior_trials: f64,
+    /// `neutral-offset`: volumes sampled in these spans [from, to] of run seconds show nothing.
+    pub neutral_s: Vec<[f64; 2]>,
+}
+
+/// Frozen statistics.
+impl Default for ZscoreConfig {
+    fn default() -> Self {
+        Self { policy: ZscorePolicy::FrozenPerLag, prior_trials: 20.0, neutral_s: Vec::new() }
+    }
+}
+
+fn window_start() -> f64 {
+    4.0
+}
+
+fn window_end() -> f64 {
+    8.0
+}
+
+fn ridge() -> f64 {
+    0.5
+}
+
+fn ridge_drift() -> f64 {
+    4.0
+}
+
+fn ridge_motion() -> f64 {
+    8.0
 }
 
 fn middle() -> f64 {
@@ -66,12 +140,16 @@ impl PreprocessConfig {
     /// The identity of the betas that this recipe makes.
     #[must_use]
     pub fn estimator(&self) -> Estimator {
+        let glm = self.beta.kind != BetaKind::Window;
         Estimator {
             beta: self.beta.kind,
-            hrf: Hrf::None,
-            drift: Drift::None,
-            confounds: Confounds::None,
-            noise: NoiseModel::Ordinary,
+            ridge: (self.beta.kind == BetaKind::RidgeLsa).then_some(self.beta.ridge()),
+            hrf: self.hrf.kind,
+            hrf_height: glm.then_some(self.hrf.height),
+            drift: self.drift.kind,
+            drift_cutoff_hz: self.drift.identifying_cutoff_hz(),
+            confounds: self.confounds.kind,
+            noise: self.noise.model,
             smoothing_fwhm_mm: 0.0,
             slice_reference: self.slice_reference,
             repeats_averaged: self.repeats_averaged,
@@ -81,10 +159,32 @@ impl PreprocessConfig {
         }
     }
 
-    /// The longest time, in seconds, that a trial looks back from its last revision.
+    /// The longest time, in seconds, that a trial's window looks back from its last revision. (A GLM looks back to
+    /// the start of the run, and keeps its own history.)
     #[must_use]
     pub fn memory_s(&self) -> f64 {
         self.revision_lags_s.last().copied().unwrap_or(0.0) + self.beta.baseline_s
+    }
+}
+
+/// A recipe that only says when to estimate; everything else has its default, which is the window estimate.
+impl PreprocessConfig {
+    /// `beta` at these lags, in percent signal change, sampled in the middle of the TR, with frozen z-scores.
+    #[must_use]
+    pub fn new(revision_lags_s: Vec<f64>, beta: BetaConfig) -> Self {
+        Self {
+            tr_s: None,
+            slice_reference: middle(),
+            unit: percent(),
+            repeats_averaged: one(),
+            revision_lags_s,
+            beta,
+            hrf: HrfConfig::default(),
+            drift: DriftConfig::default(),
+            confounds: ConfoundConfig::default(),
+            noise: NoiseConfig::default(),
+            zscore: ZscoreConfig::default(),
+        }
     }
 }
 
@@ -95,23 +195,82 @@ impl Checked for PreprocessConfig {
         }
         check_lags(&self.revision_lags_s)?;
         self.beta.check().map_err(|c| c.within("beta"))?;
-        let first = self.revision_lags_s[0];
-        Complaint::unless(first > self.beta.window_start_s, "revision_lags_s", || {
-            format!("the first lag, {first} s, must lie after beta.window_start_s = {} s", self.beta.window_start_s)
-        })?;
+        match self.beta.kind {
+            BetaKind::Window => self.check_window()?,
+            _ => self.check_design()?,
+        }
+        self.zscore.check(self.beta.kind).map_err(|c| c.within("zscore"))?;
         self.estimator().check()
     }
 }
 
+impl PreprocessConfig {
+    fn check_window(&self) -> Result<(), Complaint> {
+        let first = self.revision_lags_s[0];
+        Complaint::unless(first > self.beta.window_start_s, "revision_lags_s", || {
+            format!("the first lag, {first} s, must lie after beta.window_start_s = {} s", self.beta.window_start_s)
+        })?;
+        let plain = Self::new(self.revision_lags_s.clone(), self.beta.clone());
+        let parts = [
+            ("hrf", self.hrf == plain.hrf),
+            ("drift", self.drift == plain.drift),
+            ("confounds", self.confounds == plain.confounds),
+            ("noise", self.noise == plain.noise),
+        ];
+        match parts.into_iter().find(|(_, absent)| !absent) {
+            Some((part, _)) => Err(Complaint::new(part, "a window estimate has no design; leave this table out")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_design(&self) -> Result<(), Complaint> {
+        Complaint::unless(self.hrf.kind != Hrf::None, "hrf.kind", || {
+            format!("{} needs a response: spm, glover or library", as_written(&self.beta.kind))
+        })?;
+        self.drift.check().map_err(|c| c.within("drift"))
+    }
+}
+
 impl BetaConfig {
+    fn ridge(&self) -> [f64; 3] {
+        [self.ridge_alpha, self.ridge_drift, self.ridge_motion_mm2]
+    }
+
     fn check(&self) -> Result<(), Complaint> {
-        Complaint::unless(self.kind == BetaKind::Window, "kind", || {
-            format!("this version estimates {}, found {}", as_written(&BetaKind::Window), as_written(&self.kind))
+        let estimated = [BetaKind::Window, BetaKind::Lss, BetaKind::Lsa, BetaKind::RidgeLsa];
+        Complaint::unless(estimated.contains(&self.kind), "kind", || {
+            let names = estimated.map(|kind| as_written(&kind)).join(", ");
+            format!("this version estimates {names}, found {}", as_written(&self.kind))
         })?;
         Complaint::unless_non_negative("window_start_s", self.window_start_s)?;
         Complaint::unless_non_negative("baseline_s", self.baseline_s)?;
         Complaint::unless(self.window_end_s > self.window_start_s, "window_end_s", || {
             format!("must lie after window_start_s = {}, found {}", self.window_start_s, self.window_end_s)
-        })
+        })?;
+        Complaint::unless_positive("ridge_alpha", self.ridge_alpha)?;
+        Complaint::unless_non_negative("ridge_drift", self.ridge_drift)?;
+        Complaint::unless_non_negative("ridge_motion_mm2", self.ridge_motion_mm2)
+    }
+}
+
+impl ZscoreConfig {
+    fn check(&self, kind: BetaKind) -> Result<(), Complaint> {
+        Complaint::unless_positive("prior_trials", self.prior_trials)?;
+        self.check_neutral(kind)
+    }
+
+    fn check_neutral(&self, kind: BetaKind) -> Result<(), Complaint> {
+        let offset = self.policy == ZscorePolicy::NeutralOffset;
+        Complaint::unless(offset != self.neutral_s.is_empty(), "neutral_s", || {
+            "neutral-offset needs one or more spans [from, to] in seconds; other policies take none".into()
+        })?;
+        Complaint::unless(!offset || kind == BetaKind::Window, "policy", || {
+            "neutral-offset is for window betas: the constant of a GLM already stands for the run's baseline".into()
+        })?;
+        let no_span = |span: &&[f64; 2]| !(span[0].is_finite() && span[1].is_finite() && span[0] < span[1]);
+        match self.neutral_s.iter().find(no_span) {
+            Some(span) => Err(Complaint::new("neutral_s", format!("a span is [from, to], found {span:?}"))),
+            None => Ok(()),
+        }
     }
 }

@@ -151,9 +151,9 @@ fn missing_key_is_named_with_its_table() {
         },
         Case {
             read: read::<PreprocessConfig>,
-            text: with(&support::preprocess(), "window_end_s = 8.0\n", ""),
+            text: with(&support::preprocess(), "kind = \"window\"\n", ""),
             key: "beta",
-            sides: says("`window_end_s`"),
+            sides: says("`kind`"),
         },
         Case {
             read: read::<BundleManifest>,

@@ -52,7 +52,7 @@ const LIBRARY: &str = "testlib/lib/libtest.so";
 #[test]
 fn child_looks_for_a_library() {
     if std::env::var_os("MINDEYE_TEST_CHILD").is_some() {
-        println!("\nfound {:?}", runtime_library(LIBRARY));
+        eprintln!("\nfound {:?}", runtime_library(LIBRARY));
     }
 }
 
@@ -63,7 +63,7 @@ fn found_with(runtime_dir: &Path) -> String {
         .env(RUNTIME_DIR_VARIABLE, runtime_dir)
         .output()
         .unwrap();
-    let said = String::from_utf8(child.stdout).unwrap();
+    let said = String::from_utf8(child.stderr).unwrap();
     said.lines().find_map(|line| line.strip_prefix("found ")).unwrap_or_else(|| panic!("{said}")).to_owned()
 }
 

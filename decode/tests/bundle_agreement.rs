@@ -190,6 +190,6 @@ fn another_estimator_than_the_training_s_opens_but_is_named() {
     written.manifest.estimator.unit = BetaUnit::None;
     written.write_manifest();
     let mismatch = written.open().unwrap().check_estimator().unwrap_err();
-    assert_eq!((mismatch.field, mismatch.here.as_str()), ("unit", "PercentSignalChange"));
+    assert_eq!((mismatch.field, mismatch.here.as_str()), ("unit", "\"percent-signal-change\""));
     assert_eq!(recipe().estimator().agrees_with(&recipe().estimator()), Ok(()));
 }

@@ -18,17 +18,18 @@ pub struct TrialBeta {
     pub onset_s: f64,
     /// Acquisition end of the last volume used, seconds after onset.
     pub seconds_after_onset: f64,
-    /// Index of the first volume in the window.
+    /// Index of the first volume in the window, or in which a GLM's regressor of the trial is not zero.
     pub first_volume: u32,
-    /// Index of the last volume in the window.
+    /// Index of the last such volume.
     pub last_volume: u32,
-    /// Volumes in the window.
+    /// Such volumes.
     pub volumes_used: u32,
-    /// Volumes in the baseline; 0 means that the run's mean so far took its place.
+    /// Volumes in the baseline, 0 meaning that the run's mean so far took its place; or the other volumes of a GLM's fit.
     pub baseline_volumes: u32,
     /// Voxels whose estimate is not finite in f32, because their mean is 0 or the sum overflows; their beta is 0.
     pub voxels_without_beta: u32,
-    /// Standard error of the window's mean, averaged over voxels, unit of the beta; `None` from a single volume.
+    /// Standard error, averaged over voxels (for a GLM over some 128 of them), unit of the beta; `None` where it cannot
+    /// be estimated, as from a single volume.
     pub standard_error: Option<f32>,
     /// The beta, unit of the recipe.
     pub beta: Pattern,
@@ -52,8 +53,10 @@ pub struct TrialMissed {
 /// Why there is no beta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissedReason {
-    /// No volume that had come by then was sampled inside the window: a gap, or a TR longer than the window.
+    /// No volume that had come by then was sampled inside the window, or during the response: a gap, or a long TR.
     NoVolumeInWindow,
+    /// The volumes that had come by then do not determine the trial's beta among the other columns of the design.
+    DesignNotDetermined,
     /// The event came so late that volumes it needs have left the ring.
     VolumesForgotten,
 }
@@ -62,6 +65,7 @@ impl fmt::Display for MissedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoVolumeInWindow => "no volume was sampled inside the window",
+            Self::DesignNotDetermined => "too few volumes for the design, or the trial cannot be told from others",
             Self::VolumesForgotten => "the event came after its volumes had left the ring",
         })
     }

@@ -1,6 +1,6 @@
 //! Everything that can be wrong with a run, a mask or a file: each error names the thing, the place and both sides.
 
-use crate::VoxelType;
+use crate::{Grid, VoxelType};
 use std::path::PathBuf;
 
 /// An error of preprocessing.
@@ -112,10 +112,42 @@ pub enum PreprocessError {
         /// Its acquisition start, seconds since volume 0.
         newest_start_s: f64,
     },
+    /// An axis is too short for motion to be seen along it.
+    #[error(
+        "{what} has {found} voxels along {axis}; motion correction needs {least} or more: switch it off for such a run"
+    )]
+    TooFewVoxels {
+        /// Whose grid.
+        what: &'static str,
+        /// `x`, `y` or `z`.
+        axis: char,
+        /// Voxels along it.
+        found: usize,
+        /// The least number.
+        least: usize,
+    },
+    /// A grid maps voxels to a plane, a line or nowhere, or is a single slice that cannot be read between.
+    #[error("{what} has a grid without an inside: {} voxels, affine {:?}", format_dim(grid), grid.affine)]
+    FlatGrid {
+        /// Whose grid.
+        what: &'static str,
+        /// The grid.
+        grid: Box<Grid>,
+    },
+    /// A volume shows no head: constant, empty, or without edges in some direction.
+    #[error("{what} shows nothing that could move: its voxels are constant, or have no edges in some direction")]
+    NoContrast {
+        /// The volume.
+        what: &'static str,
+    },
     /// `advance` was called without a new volume.
     #[error("volume {index} was announced before it was resampled")]
     NothingResampled {
         /// Index of the volume.
         index: u32,
     },
+}
+
+fn format_dim(grid: &Grid) -> String {
+    grid.dim.map(|n| n.to_string()).join("x")
 }

@@ -11,24 +11,33 @@
 //! promises; [`phantom`] is the simulated head for tests, demo and benches; [`read_bold`] streams a recorded run.
 //!
 //! Deliberately absent: sockets, a clock (the caller times each call), threads of its own, names of stimuli.
-//! Not there yet: motion correction, a design with haemodynamic response and drift (GLM), BIDS derivatives.
+//! Not there yet: motion correction, a design with haemodynamic response and drift (GLM).
 
 mod affine;
 mod beta;
+pub mod bids;
 pub mod conformance;
+mod design;
 mod error;
 mod event;
+mod glm;
 mod grid;
 mod mask;
 mod moments;
+pub mod motion;
 mod nifti_io;
 mod nifti_write;
+mod normalise;
+pub mod offline;
 mod pattern;
 pub mod phantom;
+pub mod quality;
+pub mod resample;
 mod ring;
 mod run;
 mod stage;
 mod storage;
+mod stream;
 mod trial;
 mod volume;
 mod window;
@@ -36,6 +45,7 @@ mod zscore;
 
 pub use affine::AffineSource;
 pub use beta::{MissedReason, TrialBeta, TrialMissed};
+pub use design::{DoubleGamma, DriftBasis, Regressor};
 pub use error::PreprocessError;
 pub use event::{Event, EventChange};
 pub use grid::Grid;
@@ -43,9 +53,11 @@ pub use mask::{Gather, Mask};
 pub use moments::RunningMoments;
 pub use nifti_io::{Bold, TimeUnit, read_bold};
 pub use nifti_write::{write_bold, write_volume};
+pub use normalise::{Balance, Imbalance, Normaliser};
 pub use pattern::Pattern;
 pub use ring::{RecordedVolume, Slot, VolumeRing};
-pub use run::{RunPreprocessor, TimedVolume, TrialOutcomes};
+pub use run::{RunPlan, RunPreprocessor, TimedVolume, TrialOutcomes};
 pub use stage::Stage;
+pub use stream::{ResidualStream, StreamOutput, StreamVolume};
 pub use volume::{RawVolume, VoxelType};
 pub use zscore::{FrozenZscore, ZscoreTable};

@@ -3,6 +3,7 @@
 //! A revision lag is due at the first volume whose acquisition ends at or after onset + lag. Its beta rests on the
 //! volumes up to that one, wherever the run has got to when it is computed.
 
+use crate::glm::GlmBeta;
 use crate::window::Window;
 use crate::{Event, MissedReason, Pattern, RecordedVolume, TrialBeta, TrialMissed, VolumeRing};
 use mindeye_config::PreprocessConfig;
@@ -50,15 +51,24 @@ impl Trial {
 
     /// Gives a beta its revision.
     pub(crate) fn number(&mut self, beta: TrialBeta) -> TrialBeta {
-        let beta_revision = self.betas;
+        let beta = self.unnumbered(beta);
         self.betas += 1;
-        TrialBeta { beta_revision, ..beta }
+        beta
+    }
+
+    /// The beta as the next revision would be numbered, without counting it.
+    pub(crate) fn unnumbered(&self, beta: TrialBeta) -> TrialBeta {
+        TrialBeta { beta_revision: self.betas, ..beta }
     }
 }
 
 impl Lag {
+    pub(crate) fn new(row: usize, lags_s: &[f64]) -> Self {
+        Self { row, seconds: lags_s[row] }
+    }
+
     /// The lag is due once an acquisition ends here or later, run seconds.
-    fn due_s(self, event: &Event) -> f64 {
+    pub(crate) fn due_s(self, event: &Event) -> f64 {
         event.onset_s + self.seconds - SAME_TIME_S
     }
 
@@ -110,6 +120,32 @@ impl<'a> Timing<'a> {
             voxels_without_beta: estimate.voxels_without_beta,
             standard_error: estimate.standard_error,
             beta: estimate.beta,
+            zscored: Pattern::default(),
+        })
+    }
+
+    /// A GLM's beta as a trial's; its revision is left at 0.
+    pub(crate) fn of_glm(
+        &self,
+        event: &Event,
+        lag: Lag,
+        beta: Result<GlmBeta, MissedReason>,
+    ) -> Result<TrialBeta, MissedReason> {
+        let GlmBeta { beta, standard_error, voxels_without_beta, first, last, volumes, other_volumes } = beta?;
+        Ok(TrialBeta {
+            trial: event.trial,
+            beta_revision: 0,
+            lag_row: lag.row,
+            lag_s: lag.seconds,
+            onset_s: event.onset_s,
+            seconds_after_onset: last.acquisition.start_s + self.tr_s - event.onset_s,
+            first_volume: first.index,
+            last_volume: last.index,
+            volumes_used: volumes,
+            baseline_volumes: other_volumes,
+            voxels_without_beta,
+            standard_error,
+            beta,
             zscored: Pattern::default(),
         })
     }

@@ -70,20 +70,20 @@ fn mean_at(volumes: &[&RecordedVolume], voxel: usize) -> f64 {
 
 /// A mean that skips what is not finite.
 #[derive(Default)]
-struct MeanOf {
+pub(crate) struct MeanOf {
     count: u32,
     sum: f64,
 }
 
 impl MeanOf {
-    fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         if value.is_finite() {
             self.count += 1;
             self.sum += value;
         }
     }
 
-    fn mean(&self) -> Option<f32> {
+    pub(crate) fn mean(&self) -> Option<f32> {
         let mean = (self.sum / f64::from(self.count)) as f32;
         mean.is_finite().then_some(mean)
     }

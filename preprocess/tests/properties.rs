@@ -65,6 +65,7 @@ fn recipes() -> impl Strategy<Value = PreprocessConfig> {
                 window_start_s,
                 window_end_s: window_start_s + length_s,
                 baseline_s,
+                ..BetaConfig::default()
             },
             ..recipe(0.0)
         },

@@ -4,8 +4,8 @@
 
 use mindeye_config::{
     BUNDLE_FORMAT, BetaConfig, BetaKind, BetaUnit, Budget, BundleManifest, Confounds, DaemonConfig, DeadlineConfig,
-    Dimensions, Drift, Estimator, FileEntry, GalleryEntry, Hrf, ModelDimensions, Name, NetworkEntry, NoiseModel,
-    Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, Step, StepBudget, TensorEntry, ZscoreConfig,
+    Dimensions, Drift, Estimator, FileEntry, GalleryEntry, Hrf, HrfHeight, ModelDimensions, Name, NetworkEntry,
+    NoiseModel, Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, Step, StepBudget, TensorEntry,
     ZscorePolicy, sha256_of_bytes,
 };
 use serde::Serialize;
@@ -72,15 +72,7 @@ pub(crate) fn session() -> SessionConfig {
 
 /// `preprocess.toml` with every optional key.
 pub(crate) fn preprocess() -> PreprocessConfig {
-    PreprocessConfig {
-        tr_s: Some(1.5),
-        slice_reference: 0.5,
-        unit: BetaUnit::PercentSignalChange,
-        repeats_averaged: 1,
-        revision_lags_s: vec![7.5],
-        beta: BetaConfig { kind: BetaKind::Window, window_start_s: 4.0, window_end_s: 8.0, baseline_s: 0.0 },
-        zscore: ZscoreConfig { policy: ZscorePolicy::FrozenPerLag },
-    }
+    PreprocessConfig { tr_s: Some(1.5), ..PreprocessConfig::new(vec![7.5], BetaConfig::default()) }
 }
 
 /// `scheduler.toml`.
@@ -118,7 +110,12 @@ pub(crate) fn manifest() -> BundleManifest {
             picture: [64, 64],
             latent_scale: 0.18215,
         },
-        estimator: estimator(),
+        estimator: Estimator {
+            ridge: Some([0.5, 4.0, 8.0]),
+            hrf_height: Some(HrfHeight::Peak),
+            drift_cutoff_hz: Some(0.01),
+            ..estimator()
+        },
         network: vec![NetworkEntry {
             name: "backbone".into(),
             path: "networks/backbone.onnx".into(),
@@ -136,8 +133,11 @@ pub(crate) fn manifest() -> BundleManifest {
 pub(crate) fn estimator() -> Estimator {
     Estimator {
         beta: BetaKind::Window,
+        ridge: None,
         hrf: Hrf::None,
+        hrf_height: None,
         drift: Drift::None,
+        drift_cutoff_hz: None,
         confounds: Confounds::None,
         noise: NoiseModel::Ordinary,
         smoothing_fwhm_mm: 0.0,

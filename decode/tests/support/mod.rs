@@ -3,8 +3,8 @@
 #![expect(dead_code, reason = "each test file takes what it needs")]
 
 use mindeye_config::{
-    BetaConfig, BetaKind, BetaUnit, BundleManifest, Dimensions, FileEntry, GalleryEntry, NetworkEntry, Origin,
-    Precision, PreprocessConfig, SchedulerConfig, TensorEntry, ZscoreConfig, ZscorePolicy, sha256_of_file,
+    BetaConfig, BundleManifest, Dimensions, FileEntry, GalleryEntry, NetworkEntry, Origin, Precision, PreprocessConfig,
+    SchedulerConfig, TensorEntry, sha256_of_file,
 };
 use mindeye_decode::{Bundle, BundleError, Network};
 use mindeye_engine::{Engine, MockEngine, MockPlan, NetworkFile, TensorSpec};
@@ -142,16 +142,7 @@ pub(crate) fn grid() -> Grid {
 }
 
 pub(crate) fn recipe() -> PreprocessConfig {
-    let beta = BetaConfig { kind: BetaKind::Window, window_start_s: 4.0, window_end_s: 8.0, baseline_s: 0.0 };
-    PreprocessConfig {
-        tr_s: None,
-        slice_reference: 0.5,
-        unit: BetaUnit::PercentSignalChange,
-        repeats_averaged: 1,
-        revision_lags_s: vec![7.5],
-        beta,
-        zscore: ZscoreConfig { policy: ZscorePolicy::FrozenPerLag },
-    }
+    PreprocessConfig::new(vec![7.5], BetaConfig::default())
 }
 
 pub(crate) fn dimensions() -> Dimensions {

@@ -12,6 +12,7 @@
 
 mod anatomy;
 mod hash;
+pub mod head;
 mod response;
 
 pub use response::{AMPLITUDE_PERCENT, response, scene_id, window_gain};

@@ -1,21 +1,14 @@
 //! Recipes, masks and runs that several tests share.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use mindeye_config::{BetaConfig, BetaKind, BetaUnit, PreprocessConfig, ZscoreConfig, ZscorePolicy};
+use mindeye_config::{BetaConfig, BetaKind, PreprocessConfig};
 use mindeye_preprocess::{Grid, Mask, RunPreprocessor, ZscoreTable};
 use std::sync::Arc;
 
 /// The demo's recipe: window 4 to 8 s, one estimate at 7.5 s, percent signal change.
 pub(crate) fn recipe(baseline_s: f64) -> PreprocessConfig {
-    PreprocessConfig {
-        tr_s: None,
-        slice_reference: 0.5,
-        unit: BetaUnit::PercentSignalChange,
-        repeats_averaged: 1,
-        revision_lags_s: vec![7.5],
-        beta: BetaConfig { kind: BetaKind::Window, window_start_s: 4.0, window_end_s: 8.0, baseline_s },
-        zscore: ZscoreConfig { policy: ZscorePolicy::FrozenPerLag },
-    }
+    let beta = BetaConfig { kind: BetaKind::Window, window_start_s: 4.0, window_end_s: 8.0, ..BetaConfig::default() };
+    PreprocessConfig::new(vec![7.5], BetaConfig { baseline_s, ..beta })
 }
 
 /// A row of voxels 2 mm apart, x fastest.

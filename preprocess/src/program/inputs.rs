@@ -1,0 +1,226 @@
+//! Everything that goes in, read and held against each other before a single volume is processed.
+
+use crate::program::ProgramError;
+use crate::program::command::{ModeArgument, RunArguments};
+use mindeye_config::{
+    BetaConfig, Confounds, DeadlineConfig, PreprocessConfig, Sha256, VolumeConfig, load, sha256_of_file,
+};
+use mindeye_preprocess::bids::{RepetitionTime, Table, event_rows, repetition_time, sidecar_path};
+use mindeye_preprocess::offline::{Mode, UsableVoxels, usable_voxels};
+use mindeye_preprocess::{AffineSource, Bold, Event, Mask, read_bold};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// A trial and, for the report alone, what the table says was shown.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Trial {
+    pub(crate) event: Event,
+    pub(crate) trial_type: Option<String>,
+}
+
+/// A file that went in.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct InputFile {
+    pub(crate) role: &'static str,
+    pub(crate) name: String,
+    pub(crate) sha256: Sha256,
+}
+
+/// What one run is made of.
+pub(crate) struct Inputs {
+    pub(crate) bold_path: PathBuf,
+    pub(crate) bold: Bold,
+    pub(crate) tr: RepetitionTime,
+    /// The whole mask, and where its file says that it lies.
+    pub(crate) mask: Mask,
+    pub(crate) mask_affine: AffineSource,
+    pub(crate) usable: UsableVoxels,
+    /// By onset.
+    pub(crate) trials: Vec<Trial>,
+    pub(crate) recipe: PreprocessConfig,
+    pub(crate) mode: Mode,
+    pub(crate) has_reference: bool,
+    pub(crate) write_bold: bool,
+    pub(crate) files: Vec<InputFile>,
+}
+
+/// Least volumes of a run: an SD, and so tSNR and DVARS, says little of fewer (spec: rtfmri section 3.3).
+const LEAST_VOLUMES: usize = 8;
+
+impl Inputs {
+    pub(crate) fn read(arguments: &RunArguments) -> Result<Self, ProgramError> {
+        let named = named_files(arguments);
+        require_files(&named)?;
+        let (recipe, mode) = (recipe(arguments)?, mode(arguments)?);
+        require_known_motion(&recipe)?;
+        require_a_lag(&recipe, mode)?;
+        let trials = read_trials(&arguments.events)?;
+        let bold = read_run(&arguments.bold)?;
+        let tr = repetition_time(recipe.tr_s, &arguments.bold, &bold)?;
+        let (mask, mask_affine) = read_mask(&arguments.mask, &arguments.bold, &bold)?;
+        if let Some(reference) = &arguments.reference {
+            check_reference(reference, &arguments.mask, &mask, mask_affine)?;
+        }
+        let usable = usable_voxels(&bold, &mask)?;
+        let files = hash_files(&named, &arguments.bold)?;
+        Ok(Self {
+            bold_path: arguments.bold.clone(),
+            bold,
+            tr,
+            mask,
+            mask_affine,
+            usable,
+            trials,
+            recipe,
+            mode,
+            has_reference: arguments.reference.is_some(),
+            write_bold: arguments.write_bold,
+            files,
+        })
+    }
+
+    /// Length of the run, seconds.
+    pub(crate) fn end_s(&self) -> f64 {
+        self.bold.volumes.len() as f64 * self.tr.tr_s
+    }
+
+    /// Name of the run's file.
+    pub(crate) fn name(&self) -> String {
+        file_name(&self.bold_path)
+    }
+}
+
+fn named_files(arguments: &RunArguments) -> Vec<(&'static str, &'static str, PathBuf)> {
+    let mut files = vec![
+        ("bold", "--bold", arguments.bold.clone()),
+        ("events", "--events", arguments.events.clone()),
+        ("mask", "--mask", arguments.mask.clone()),
+    ];
+    files.extend(arguments.reference.iter().map(|path| ("reference", "--reference", path.clone())));
+    files.extend(arguments.config.iter().map(|path| ("config", "--config", path.clone())));
+    files
+}
+
+fn require_files(named: &[(&'static str, &'static str, PathBuf)]) -> Result<(), ProgramError> {
+    match named.iter().find(|(_, _, path)| !path.is_file()) {
+        Some((_, flag, path)) => Err(ProgramError::NoSuchFile { flag, path: path.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn hash_files(named: &[(&'static str, &'static str, PathBuf)], bold: &Path) -> Result<Vec<InputFile>, ProgramError> {
+    let sidecar = sidecar_path(bold);
+    let sidecar = sidecar.is_file().then_some(("sidecar", sidecar));
+    let files = named.iter().map(|(role, _, path)| (*role, path.clone())).chain(sidecar);
+    let hash = |(role, path): (&'static str, PathBuf)| {
+        let sha256 = sha256_of_file(&path).map_err(|source| ProgramError::Unreadable { path: path.clone(), source })?;
+        Ok(InputFile { role, name: file_name(&path), sha256 })
+    };
+    files.map(hash).collect()
+}
+
+/// The flag beats the file beats the default.
+fn recipe(arguments: &RunArguments) -> Result<PreprocessConfig, ProgramError> {
+    let mut recipe = match &arguments.config {
+        Some(path) => load(path)?,
+        None => PreprocessConfig::new(vec![DeadlineConfig::default().decode_after_s], BetaConfig::default()),
+    };
+    if let Some(tr_s) = arguments.tr_s {
+        recipe.tr_s = Some(positive("--tr-s", tr_s)?);
+    }
+    Ok(recipe)
+}
+
+/// A design with motion columns of zeros would be another estimator than the one that was asked for.
+fn require_known_motion(recipe: &PreprocessConfig) -> Result<(), ProgramError> {
+    if recipe.confounds.kind == Confounds::None {
+        return Ok(());
+    }
+    let what = "head motion, which confounds.kind of the recipe asks for,".into();
+    Err(ProgramError::NotYet { what, instead: "leave [confounds] out" })
+}
+
+/// As the daemon does with a bundle's recipe.
+fn require_a_lag(recipe: &PreprocessConfig, mode: Mode) -> Result<(), ProgramError> {
+    let (Mode::Online { decode_after_s }, first_s) = (mode, recipe.revision_lags_s[0]) else { return Ok(()) };
+    if first_s <= decode_after_s {
+        return Ok(());
+    }
+    let message = format!("{decode_after_s} s, but the recipe's first beta comes {first_s} s after onset");
+    Err(ProgramError::Flag { flag: "--decode-after-s", message })
+}
+
+fn mode(arguments: &RunArguments) -> Result<Mode, ProgramError> {
+    match (arguments.mode, arguments.decode_after_s) {
+        (ModeArgument::Online, chosen) => {
+            let decode_after_s = chosen.unwrap_or(DeadlineConfig::default().decode_after_s);
+            Ok(Mode::Online { decode_after_s: positive("--decode-after-s", decode_after_s)? })
+        }
+        (ModeArgument::Offline, None) => Ok(Mode::Offline),
+        (ModeArgument::Offline, Some(seconds)) => {
+            let message = format!("{seconds} s is for --mode online; offline every trial has the whole run");
+            Err(ProgramError::Flag { flag: "--decode-after-s", message })
+        }
+    }
+}
+
+fn positive(flag: &'static str, seconds: f64) -> Result<f64, ProgramError> {
+    if seconds.is_finite() && seconds > 0.0 {
+        return Ok(seconds);
+    }
+    Err(ProgramError::Flag { flag, message: format!("must be seconds above 0, found {seconds}") })
+}
+
+fn read_trials(path: &Path) -> Result<Vec<Trial>, ProgramError> {
+    let table = Table::read(path)?;
+    let trial = |row: &mindeye_preprocess::bids::EventRow<'_>| Trial {
+        event: row.event,
+        trial_type: row.row.cell("trial_type").map(str::to_owned),
+    };
+    Ok(event_rows(&table)?.iter().map(trial).collect())
+}
+
+fn read_run(path: &Path) -> Result<Bold, ProgramError> {
+    let bold = read_bold(path)?;
+    let found = bold.volumes.len();
+    if found < LEAST_VOLUMES {
+        return Err(ProgramError::TooFewVolumes { bold: path.to_owned(), found, least: LEAST_VOLUMES });
+    }
+    Ok(bold)
+}
+
+fn read_mask(path: &Path, bold_path: &Path, bold: &Bold) -> Result<(Mask, AffineSource), ProgramError> {
+    let mask = Mask::read(path)?;
+    let source = read_bold(path)?.affine_source;
+    require_one_grid((path, mask.grid(), source), (bold_path, &bold.grid, bold.affine_source))?;
+    Ok((mask, source))
+}
+
+fn check_reference(path: &Path, mask_path: &Path, mask: &Mask, source: AffineSource) -> Result<(), ProgramError> {
+    let reference = read_bold(path)?;
+    require_one_grid((path, &reference.grid, reference.affine_source), (mask_path, mask.grid(), source))
+}
+
+type Placed<'a> = (&'a Path, &'a mindeye_preprocess::Grid, AffineSource);
+
+/// Where a file does not say where its voxels lie, only their numbers can be compared ([`notes`] says so).
+///
+/// [`notes`]: crate::program::notes
+fn require_one_grid(left: Placed<'_>, right: Placed<'_>) -> Result<(), ProgramError> {
+    let differ = |difference: String| {
+        Err(ProgramError::Grids { left: left.0.to_owned(), right: right.0.to_owned(), difference })
+    };
+    if left.1.dim != right.1.dim {
+        return differ(format!("{:?} against {:?} voxels", left.1.dim, right.1.dim));
+    }
+    let unplaced = [left.2, right.2].contains(&AffineSource::Pixdim);
+    let (apart_mm, most_mm) = (left.1.corner_distance_mm(right.1), VolumeConfig::default().grid_tolerance_mm);
+    if !unplaced && apart_mm > most_mm {
+        return differ(format!("a corner lies {apart_mm:.2} mm apart, {most_mm} mm are allowed"));
+    }
+    Ok(())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,5 @@
+//! Quality: what tells a person, while the run goes on, whether its data are any good.
+
+mod displacement;
+
+pub use displacement::{JENKINSON_RADIUS_MM, POWER_RADIUS_MM, jenkinson_rms_mm, power_displacement_mm};
