@@ -115,6 +115,24 @@ pub enum ExportError {
         /// What is wrong, with both sides.
         message: String,
     },
+    /// A noise schedule other than the one that the prior was made for.
+    #[error(
+        "{}: `{key}` at step {step} of {steps} is {found}, the cosine schedule has {expected}", path.display()
+    )]
+    Schedule {
+        /// The weights file.
+        path: PathBuf,
+        /// The buffer.
+        key: String,
+        /// Which of its numbers.
+        step: usize,
+        /// How many there are.
+        steps: usize,
+        /// The file's number.
+        found: f32,
+        /// The schedule's.
+        expected: f64,
+    },
     /// Shapes that do not go together inside a network.
     #[error("{}: {source}", path.display())]
     Graph {

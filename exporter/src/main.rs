@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mindeye_config::{Failure, ModelDimensions, Precision, run_program};
 use mindeye_exporter::bundle::random_init_bundle_with_progress;
 use mindeye_exporter::gallery::encode_gallery;
-use mindeye_exporter::networks::LATER;
+use mindeye_exporter::networks::Choices;
 use mindeye_exporter::{ExportError, GraphRequest, RandomInit, Step, export_graph};
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -40,7 +40,7 @@ enum Verb {
 
 #[derive(clap::Args)]
 struct GraphArguments {
-    /// backbone, low-level or vae-decoder.
+    /// backbone, prior, low-level, unet, step, vae-decoder, vae-encoder, taesd-decoder, taesd-encoder or clip-image.
     network: String,
     /// Folder with the weights, or the .safetensors file itself.
     #[arg(long)]
@@ -54,12 +54,15 @@ struct GraphArguments {
     /// Examples that the graph takes at once.
     #[arg(long, default_value = "1")]
     batch: NonZeroUsize,
-    /// Side of a VAE's latent [default: from config.json's sample_size, else 64].
+    /// Side of the latent of a UNet, step, VAE or TAESD [default: from config.json's sample_size, else 64].
     #[arg(long)]
     latent_size: Option<NonZeroUsize>,
-    /// Tokens that a UNet attends to (a later version).
+    /// Tokens that a UNet attends to [default: 257].
     #[arg(long)]
     tokens: Option<NonZeroUsize>,
+    /// Front-end of a MindEye2 backbone, the I of `ridge.linears.I` [default: the only one].
+    #[arg(long)]
+    subject: Option<usize>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -145,17 +148,17 @@ fn graph(arguments: &GraphArguments, json: bool) -> Result<(), ExportError> {
         PrecisionArgument::Fp32 => Precision::Fp32,
         PrecisionArgument::Fp16 => Precision::Fp16,
     };
+    let choices = Choices {
+        latent_side: arguments.latent_size.map(NonZeroUsize::get),
+        tokens: arguments.tokens.map(NonZeroUsize::get),
+        subject: arguments.subject,
+    };
     let request = GraphRequest {
         precision,
         batch: arguments.batch.get(),
-        latent_side: arguments.latent_size.map(NonZeroUsize::get),
+        choices,
         ..GraphRequest::new(&arguments.network, &arguments.model, &arguments.out)
     };
-    let takes_tokens = LATER.contains(&arguments.network.as_str());
-    if let Some(tokens) = arguments.tokens.filter(|_| !takes_tokens) {
-        let message = format!("`{}` takes no {tokens} tokens to attend to", arguments.network);
-        return Err(ExportError::Flag { flag: "--tokens", message });
-    }
     let report = export_graph(&request)?;
     for line in &report.set_aside {
         eprintln!("left aside {line}");

@@ -1,9 +1,10 @@
 //! `graph` from request to file: open, check, draw, write, report.
 
 use crate::ExportError;
-use crate::networks::{graph, open};
+use crate::networks::{Choices, Network, graph, open};
 use crate::onnx::{INLINE_LIMIT, Model, Precision};
 use crate::staging::Staging;
+use crate::weights::StateDict;
 use mindeye_config::{Sha256, TensorEntry};
 use serde::Serialize;
 use std::path::Path;
@@ -21,8 +22,8 @@ pub struct GraphRequest<'a> {
     pub precision: Precision,
     /// Examples that the graph takes at once.
     pub batch: usize,
-    /// Side of a VAE's latent, where the configuration should not decide.
-    pub latent_side: Option<usize>,
+    /// What weights and configuration leave to the user.
+    pub choices: Choices,
     /// Above this many bytes, weights go into a file of their own.
     pub inline_limit: u64,
 }
@@ -37,7 +38,7 @@ impl<'a> GraphRequest<'a> {
             out,
             precision: Precision::Fp32,
             batch: 1,
-            latent_side: None,
+            choices: Choices::default(),
             inline_limit: INLINE_LIMIT,
         }
     }
@@ -62,7 +63,7 @@ pub struct GraphReport {
     pub inputs: Vec<TensorEntry>,
     /// Outputs of the graph.
     pub outputs: Vec<TensorEntry>,
-    /// Tensors of the file that belong to no part of this network, and why that is no error.
+    /// Tensors of the file that the graph does not carry as they are, and why that is no error.
     pub set_aside: Vec<String>,
 }
 
@@ -75,7 +76,7 @@ pub fn export_graph(request: &GraphRequest<'_>) -> Result<GraphReport, ExportErr
         let instead = "it writes fp32 graphs".to_owned();
         return Err(ExportError::NotYet { what: "precision `fp16` is".into(), instead });
     }
-    let (weights, network) = open(request.network, request.model, request.latent_side)?;
+    let (weights, network) = open(request.network, request.model, &request.choices)?;
     let state = weights.fit(network.name(), &network.layout(), &network.set_aside())?;
     let source = |source| ExportError::Graph { path: weights.path().to_path_buf(), source };
     let graph = graph(network.as_ref(), &state, request.batch).map_err(source)?;
@@ -84,7 +85,6 @@ pub fn export_graph(request: &GraphRequest<'_>) -> Result<GraphReport, ExportErr
     let model = Model { graph, weights_sha256: weights.sha256(), precision: request.precision };
     let written = model.write(staging.path(), &staging.name(), request.inline_limit)?;
     staging.keep_files(&written.files)?;
-    let set_aside = state.set_aside().iter().map(|(what, n)| format!("{n} of `{}*`: {}", what.prefix, what.reason));
     Ok(GraphReport {
         network: network.name(),
         files: written.files,
@@ -94,6 +94,16 @@ pub fn export_graph(request: &GraphRequest<'_>) -> Result<GraphReport, ExportErr
         weights_sha256: model.weights_sha256,
         inputs: network.inputs(request.batch),
         outputs: network.outputs(request.batch),
-        set_aside: set_aside.collect(),
+        set_aside: set_aside(network.as_ref(), &state),
     })
+}
+
+/// A line for each group of tensors that the graph does not carry as they are.
+fn set_aside(network: &dyn Network, state: &StateDict<'_>) -> Vec<String> {
+    let folded = network.folded().into_iter().map(|what| {
+        let count = state.keys().filter(|key| what.covers(key)).count();
+        (what, count)
+    });
+    let beside = state.set_aside().iter().cloned();
+    beside.chain(folded).map(|(what, n)| format!("{n} of `{}`: {}", what.pattern, what.reason)).collect()
 }

@@ -1,27 +1,18 @@
-//! Every exported graph against an answer that its exporter had no hand in.
+//! Every exported graph against the plain f64 reference on the same random weights.
 
 mod common;
 
-use common::{Distance, Raw, array, miniature_sizes, model_folder, onnx_runtime, read_tensors, run, write_tensors};
+use common::{
+    Raw, array, assert_close, exported, miniatures, model_folder, nodes_and_weights, onnx_runtime, read_tensors, run,
+    write_tensors,
+};
 use half::{bf16, f16};
 use mindeye_exporter::bundle::golden_input;
-use mindeye_exporter::networks::{Network, open};
-use mindeye_exporter::reference::Array;
+use mindeye_exporter::networks::{Choices, open};
 use mindeye_exporter::weights::Weights;
 use mindeye_exporter::{GraphRequest, export_graph};
 use safetensors::tensor::Dtype;
 use std::path::Path;
-
-/// On outputs of order one. ONNX Runtime sums thousands of float32 products in its own order: each sum is off by about
-/// sqrt(n) roundings of 6e-8, some 30 layers deep.
-const LARGEST: f64 = 1e-4;
-/// The same roundings, averaged over an output.
-const RELATIVE_RMS: f64 = 1e-5;
-
-fn assert_close(found: &Array, expected: &Array, what: &str) {
-    let distance = Distance::between(found, expected);
-    assert!(distance.largest <= LARGEST && distance.relative_rms <= RELATIVE_RMS, "{what}: {distance:?}");
-}
 
 /// Exports from `model`, runs in ONNX Runtime, and compares with the reference on the same weights.
 fn check_against_reference(name: &str, model: &Path, batch: usize, inline_limit: u64) {
@@ -30,7 +21,7 @@ fn check_against_reference(name: &str, model: &Path, batch: usize, inline_limit:
     let out = folder.path().join("graph.onnx");
     export_graph(&GraphRequest { batch, inline_limit, ..GraphRequest::new(name, model, &out) }).unwrap();
 
-    let (weights, network) = open(name, model, None).unwrap();
+    let (weights, network) = open(name, model, &Choices::default()).unwrap();
     let state = weights.fit(network.name(), &network.layout(), &network.set_aside()).unwrap();
     let inputs: Vec<_> = network.inputs(batch).iter().map(|entry| golden_input(name, entry, 5)).collect();
     let expected = network.reference(&state, &inputs);
@@ -45,9 +36,9 @@ fn check_against_reference(name: &str, model: &Path, batch: usize, inline_limit:
 #[test]
 fn graphs_agree_with_the_reference_for_one_example_and_for_several() {
     let folder = tempfile::tempdir().unwrap();
-    for network in miniature_sizes().networks() {
+    for network in miniatures() {
         let model = folder.path().join(network.name());
-        model_folder(network, &model, 3);
+        model_folder(network.as_ref(), &model, 3);
         for batch in [1, 3] {
             check_against_reference(network.name(), &model, batch, u64::MAX);
         }
@@ -57,9 +48,9 @@ fn graphs_agree_with_the_reference_for_one_example_and_for_several() {
 #[test]
 fn graphs_with_external_data_agree_too() {
     let folder = tempfile::tempdir().unwrap();
-    for network in miniature_sizes().networks() {
+    for network in miniatures() {
         let model = folder.path().join(network.name());
-        model_folder(network, &model, 3);
+        model_folder(network.as_ref(), &model, 3);
         check_against_reference(network.name(), &model, 1, 1000);
     }
 }
@@ -67,10 +58,10 @@ fn graphs_with_external_data_agree_too() {
 #[test]
 fn half_precision_checkpoints_are_read_as_they_are_stored() {
     let folder = tempfile::tempdir().unwrap();
-    for network in miniature_sizes().networks() {
+    for network in miniatures() {
         for dtype in [Dtype::F16, Dtype::BF16] {
             let model = folder.path().join(network.name());
-            let path = model_folder(network, &model, 3);
+            let path = model_folder(network.as_ref(), &model, 3);
             let narrowed: Vec<Raw> = read_tensors(&path).iter().map(|raw| narrowed(raw, dtype)).collect();
             write_tensors(&path, &narrowed);
             check_against_reference(network.name(), &model, 1, u64::MAX);
@@ -86,48 +77,6 @@ fn narrowed(raw: &Raw, dtype: Dtype) -> Raw {
     Raw { dtype, bytes: array(raw).values.iter().flat_map(narrow).collect(), ..raw.clone() }
 }
 
-/// diffusers' own answer on its own random weights, as a folder of the kind that diffusers saves.
-struct Diffusers {
-    folder: tempfile::TempDir,
-    latent: Array,
-    image: Array,
-}
-
-fn tiny_vae() -> Diffusers {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny_vae.safetensors");
-    let tensors = read_tensors(&fixture);
-    let named = |name: &str| array(tensors.iter().find(|t| t.name == name).unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let weights: Vec<Raw> =
-        tensors.iter().filter_map(|t| Some(Raw { name: t.name.strip_prefix("w.")?.to_owned(), ..t.clone() })).collect();
-    write_tensors(&folder.path().join("diffusion_pytorch_model.safetensors"), &weights);
-    let config = Weights::open(&fixture).unwrap().metadata()["config"].clone();
-    std::fs::write(folder.path().join("config.json"), config).unwrap();
-    Diffusers { latent: named("io.scaled_latent").map(|v| v / 0.18215), image: named("io.decoded"), folder }
-}
-
-#[test]
-fn the_reference_decodes_as_diffusers_does() {
-    let vae = tiny_vae();
-    let (weights, network) = open("vae-decoder", vae.folder.path(), None).unwrap();
-    let state = weights.fit(network.name(), &network.layout(), &network.set_aside()).unwrap();
-    let image = &network.reference(&state, &[vae.latent])[0];
-    assert_close(image, &vae.image, "reference");
-}
-
-#[test]
-fn the_graph_decodes_as_diffusers_does() {
-    let Some(engine) = onnx_runtime() else { return };
-    let vae = tiny_vae();
-    let out = vae.folder.path().join("vae-decoder.onnx");
-    let report = export_graph(&GraphRequest::new("vae-decoder", vae.folder.path(), &out)).unwrap();
-    // The side of the latent comes from sample_size, 64 px, over three doublings.
-    assert_eq!(report.inputs[0].shape, [1, 4, 8, 8]);
-    assert_eq!(report.set_aside.len(), 2, "{:?}", report.set_aside);
-    let image = &run(engine.as_ref(), &out, &[vae.latent])[0];
-    assert_close(image, &vae.image, "ONNX Runtime");
-}
-
 /// Names and shapes of attention weights as diffusers 0.13 and LDM wrote them.
 fn as_in_old_checkpoints(raw: &Raw) -> Raw {
     let renamed = [(".to_q.", ".query."), (".to_k.", ".key."), (".to_v.", ".value."), (".to_out.0.", ".proj_attn.")];
@@ -141,14 +90,14 @@ fn as_in_old_checkpoints(raw: &Raw) -> Raw {
 
 #[test]
 fn both_generations_of_attention_names_give_the_same_graph() {
-    let sizes = miniature_sizes();
-    for network in [&sizes.low_level as &dyn Network, &sizes.vae_decoder] {
+    let with_attention = ["low-level", "vae-decoder", "vae-encoder"];
+    for network in miniatures().iter().filter(|network| with_attention.contains(&network.name())) {
         let folder = tempfile::tempdir().unwrap();
-        let path = model_folder(network, folder.path(), 3);
+        let path = model_folder(network.as_ref(), folder.path(), 3);
         let export = |out: &str| {
             let out = folder.path().join(out);
             export_graph(&GraphRequest::new(network.name(), folder.path(), &out)).unwrap();
-            without_weights_hash(&std::fs::read(out).unwrap())
+            nodes_and_weights(&out)
         };
         let new = export("new.onnx");
         let old: Vec<Raw> = read_tensors(&path).iter().map(as_in_old_checkpoints).collect();
@@ -158,24 +107,42 @@ fn both_generations_of_attention_names_give_the_same_graph() {
     }
 }
 
-/// The model but for the digest of its file, which tells the two generations apart.
-fn without_weights_hash(onnx: &[u8]) -> mindeye_exporter::onnx::messages::ModelProto {
-    let mut model: mindeye_exporter::onnx::messages::ModelProto = prost::Message::decode(onnx).unwrap();
-    model.metadata_props.retain(|entry| entry.key != "weights_sha256");
-    model
+/// A tiny autoencoder's half as its author saves it: bare numbers, in the decoder one higher.
+fn as_the_author_saves(raw: &Raw, half: &str, shift: usize) -> Raw {
+    let rest = raw.name.strip_prefix(&format!("{half}.layers.")).unwrap();
+    let (number, rest) = rest.split_once('.').unwrap();
+    Raw { name: format!("{}.{rest}", number.parse::<usize>().unwrap() + shift), ..raw.clone() }
 }
 
 #[test]
-fn weights_in_a_graph_are_the_tensors_of_the_layout_under_their_own_names() {
-    for network in miniature_sizes().networks() {
+fn both_namings_of_the_tiny_autoencoder_compute_the_same() {
+    for (name, half, shift) in [("taesd-encoder", "encoder", 0), ("taesd-decoder", "decoder", 1)] {
+        let network = miniatures().into_iter().find(|network| network.name() == name).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let path = model_folder(network, folder.path(), 3);
+        let path = model_folder(network.as_ref(), folder.path(), 3);
+        let inputs: Vec<_> = network.inputs(1).iter().map(|entry| golden_input(name, entry, 5)).collect();
+        let answer = || exported(name, folder.path(), Choices::default(), &inputs);
+        let Some(of_diffusers) = answer() else { return };
+        let tensors: Vec<Raw> = read_tensors(&path).iter().map(|raw| as_the_author_saves(raw, half, shift)).collect();
+        std::fs::remove_file(&path).unwrap();
+        write_tensors(&folder.path().join(name.replace('-', "_") + ".safetensors"), &tensors);
+        assert!(answer().unwrap() == of_diffusers, "{name}");
+    }
+}
+
+#[test]
+fn weights_in_a_graph_are_the_tensors_of_the_layout_under_their_own_names_but_for_the_folded() {
+    for network in miniatures() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = model_folder(network.as_ref(), folder.path(), 3);
         let weights = Weights::open(&path).unwrap();
         let state = weights.fit(network.name(), &network.layout(), &[]).unwrap();
-        let graph = mindeye_exporter::networks::graph(network, &state, 1).unwrap();
+        let graph = mindeye_exporter::networks::graph(network.as_ref(), &state, 1).unwrap();
         let mut drawn: Vec<&str> = graph.weight_names().collect();
         drawn.sort_unstable();
-        let expected: Vec<&str> = state.keys().collect();
+        let folded = network.folded();
+        let carried = state.keys().filter(|key| !folded.iter().any(|what| what.covers(key)));
+        let expected: Vec<&str> = carried.collect();
         assert_eq!(drawn, expected, "{}", network.name());
     }
 }

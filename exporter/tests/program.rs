@@ -27,7 +27,7 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
     let (model, pickle, broken, out) = (text(&model), text(&pickle), text(&broken), text(&out));
     let nowhere = home.path().join("no/where.onnx");
 
-    let cases: [(&[&str], i32, &str); 18] = [
+    let cases: [(&[&str], i32, &str); 19] = [
         (&[], 64, "Usage"),
         (&["graph", "backbone", "--model", model], 64, "--out"),
         (&["graph", "backbone", "--model", model, "--out", out, "--batch", "0"], 64, "--batch"),
@@ -41,7 +41,8 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
             65,
             "no weights for `low-level`; looked for low_level.safetensors",
         ),
-        (&["graph", "unet", "--model", model, "--out", out], 69, "network `unet` is not in this version"),
+        (&["graph", "unet", "--model", model, "--out", out], 65, "no weights for `unet`; looked for diffusion_pytorch"),
+        (&["graph", "taesd-decoder", "--model", model, "--out", out], 65, "or taesd_decoder.safetensors"),
         (
             &["graph", "backbone", "--model", model, "--out", out, "--precision", "fp16"],
             69,
@@ -53,11 +54,7 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
             69,
             "`--checkpoint` is not",
         ),
-        (
-            &["graph", "unet", "--tokens", "257", "--model", model, "--out", out],
-            69,
-            "network `unet` is not in this version",
-        ),
+        (&["graph", "backbone", "--subject", "3", "--model", model, "--out", out], 64, "--subject: MindEye1's layout"),
         (&["graph", "backbone", "--tokens", "257", "--model", model, "--out", out], 64, "--tokens: `backbone`"),
         (&["graph", "backbone", "--latent-size", "8", "--model", model, "--out", out], 64, "--latent-size: `backbone`"),
         (&["engine", "BUNDLE", "--target", "sm_89"], 69, "verb `engine` is not in this version"),

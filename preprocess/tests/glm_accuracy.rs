@@ -122,6 +122,7 @@ fn table(condition: &Condition) -> Vec<(String, Vec<(f64, f64)>)> {
     estimators().into_iter().map(|(name, recipe)| (name, accuracy(&recipe, &runs))).collect()
 }
 
+#[expect(clippy::print_stdout, reason = "the table is what the test is run for")]
 fn print(condition: &Condition, table: &[(String, Vec<(f64, f64)>)]) {
     let (interval_s, tr_s, stretch) = condition;
     println!("interval {interval_s} s, TR {tr_s} s, response {stretch}");
@@ -131,9 +132,20 @@ fn print(condition: &Condition, table: &[(String, Vec<(f64, f64)>)]) {
     }
 }
 
+/// Ridge-LSA follows the truth at least as well as the other ordinary estimators, at every lag from 4.5 s on: with two or three
+/// volumes of a response, and its neighbours overlapping, what is not measured must be held down.
+fn assert_ridge_is_best(table: &[(String, Vec<(f64, f64)>)]) {
+    let row = |name: &str| &table.iter().find(|(found, _)| found == name).expect("an estimator of the table").1;
+    for other in ["window", "LSS", "LSA"] {
+        for (lag_s, (ridge, found)) in LAGS_S.iter().zip(row("ridge-LSA 0.5").iter().zip(row(other))) {
+            assert!(ridge.0 >= found.0, "at {lag_s} s {other} {} is above ridge-LSA {}", found.0, ridge.0);
+        }
+    }
+}
+
 /// With `MINDEYE_FULL_TABLE` set, the table of the README: 18 conditions in about five minutes.
 #[test]
-fn every_condition_is_in_the_table() {
+fn ridge_follows_the_truth_best_at_every_lag() {
     let full = std::env::var_os("MINDEYE_FULL_TABLE").is_some();
     let intervals: &[f64] = if full { &[4.0, 6.0] } else { &[6.0] };
     let trs: &[f64] = if full { &[1.0, 1.5, 2.0] } else { &[1.5] };
@@ -144,11 +156,7 @@ fn every_condition_is_in_the_table() {
                 let condition = (*interval_s, *tr_s, *stretch);
                 let table = table(&condition);
                 print(&condition, &table);
-                assert!(
-                    table
-                        .iter()
-                        .all(|(_, row)| row.iter().all(|(truth, again)| truth.is_finite() && again.is_finite()))
-                );
+                assert_ridge_is_best(&table);
             }
         }
     }

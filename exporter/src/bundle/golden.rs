@@ -13,10 +13,17 @@ pub struct GoldenCase {
     pub tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
 }
 
-/// Standard normal numbers for `entry`, as z-scored voxels and latents are.
+/// Steps that every sampler of the method has: the prior counts to 100, the UNet to 1000.
+const TIMESTEPS: f64 = 100.0;
+
+/// Standard normal numbers for `entry`, as z-scored voxels and latents are; whole steps for a `timestep`.
 #[must_use]
 pub fn golden_input(network: &str, entry: &TensorEntry, seed: u64) -> Array {
     let noise = Noise::new(seed, &format!("golden/{network}/{}", entry.name));
+    if entry.name == "timestep" {
+        let steps = (0..entry.shape.iter().product::<usize>() as u64).map(|i| (noise.uniform(i) * TIMESTEPS).floor());
+        return Array::new(&entry.shape, steps.collect());
+    }
     // Rounded to float32 before the reference sees it: both sides must start from the same numbers.
     let values = noise.normals(entry.shape.iter().product()).map(|z| f64::from(z as f32));
     Array::new(&entry.shape, values.collect())

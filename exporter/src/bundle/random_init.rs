@@ -11,8 +11,8 @@ use crate::staging::{Staging, make_folder, write};
 use crate::weights::Weights;
 use crate::{ExportError, Progress, Step};
 use mindeye_config::{
-    BUNDLE_FORMAT, BetaConfig, BetaKind, BetaUnit, BundleManifest, Checked, ConfigError, Dimensions, GalleryEntry,
-    ModelDimensions, NetworkEntry, Origin, Precision, PreprocessConfig, SchedulerConfig, ZscoreConfig, ZscorePolicy,
+    BUNDLE_FORMAT, BetaConfig, BetaKind, BundleManifest, Checked, ConfigError, Dimensions, GalleryEntry,
+    ModelDimensions, NetworkEntry, Origin, Precision, PreprocessConfig, SchedulerConfig,
 };
 use mindeye_preprocess::phantom::{self, Phantom, PhantomConfig};
 use mindeye_preprocess::{Mask, VoxelType, ZscoreTable, write_volume};
@@ -164,15 +164,8 @@ fn entry(network: &dyn Network, file: &str) -> NetworkEntry {
 /// hold the last trial's response. Three phantom runs of 40 trials: 119 of 120 scenes came first with it, 99 with 3 s
 /// before onset.
 fn recipe() -> PreprocessConfig {
-    PreprocessConfig {
-        tr_s: None,
-        slice_reference: 0.5,
-        unit: BetaUnit::PercentSignalChange,
-        repeats_averaged: 1,
-        revision_lags_s: vec![7.5],
-        beta: BetaConfig { kind: BetaKind::Window, window_start_s: 4.0, window_end_s: 8.0, baseline_s: 0.0 },
-        zscore: ZscoreConfig { policy: ZscorePolicy::FrozenPerLag },
-    }
+    let beta = BetaConfig { kind: BetaKind::Window, window_start_s: 4.0, window_end_s: 8.0, ..BetaConfig::default() };
+    PreprocessConfig::new(vec![7.5], BetaConfig { baseline_s: 0.0, ..beta })
 }
 
 /// Mean 0 and as SD the beta, in percent, of a voxel that responds by one unit.

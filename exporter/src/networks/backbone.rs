@@ -9,7 +9,7 @@
 
 use super::recipes::Drawing;
 use super::{Network, beside, tensor_entry};
-use crate::onnx::GraphError;
+use crate::onnx::{GraphError, Wire};
 use crate::reference::{Array, backbone};
 use crate::weights::{Layout, SetAside, StateDict, Weights};
 use mindeye_config::TensorEntry;
@@ -84,8 +84,8 @@ impl Network for Backbone {
 
     fn set_aside(&self) -> Vec<SetAside> {
         vec![
-            beside("net.", "the diffusion prior's"),
-            beside("noise_scheduler.", "the prior's schedule, recomputed where it is needed"),
+            beside("net.*", "the diffusion prior's"),
+            beside("noise_scheduler.*", "the prior's schedule, recomputed where it is needed"),
         ]
     }
 
@@ -108,13 +108,7 @@ impl Network for Backbone {
         }
         let wide = net.linear(&format!("{PREFIX}lin1"), &h)?;
         let tokens = net.graph.reshape("tokens", &wide, &self.token_shape(batch))?;
-        let mut projected = tokens.clone();
-        for i in 0..3 {
-            let norm = format!("{PREFIX}projector.{}", 3 * i);
-            projected = net.layer_norm(&norm, &projected)?;
-            projected = net.graph.gelu(&format!("{norm}/gelu"), &projected)?;
-            projected = net.linear(&format!("{PREFIX}projector.{}", 3 * i + 2), &projected)?;
-        }
+        let projected = net.projector(&format!("{PREFIX}projector"), &tokens)?;
         net.graph.output("backbone_tokens", &tokens)?;
         net.graph.output("retrieval_tokens", &projected)
     }
@@ -125,8 +119,20 @@ impl Network for Backbone {
 }
 
 impl Drawing<'_, '_> {
+    /// The projector of every token: layer norm, GELU, linear, three times, under the keys `key.0` to `key.8`.
+    pub(super) fn projector(&mut self, key: &str, tokens: &Wire) -> Result<Wire, GraphError> {
+        let mut x = tokens.clone();
+        for i in 0..3 {
+            let norm = format!("{key}.{}", 3 * i);
+            x = self.layer_norm(&norm, &x)?;
+            x = self.graph.gelu(&format!("{norm}/gelu"), &x)?;
+            x = self.linear(&format!("{key}.{}", 3 * i + 2), &x)?;
+        }
+        Ok(x)
+    }
+
     /// Linear, layer norm, GELU under the keys `key.0` and `key.1`.
-    fn norm_gelu(&mut self, key: &str, x: &crate::onnx::Wire) -> Result<crate::onnx::Wire, GraphError> {
+    fn norm_gelu(&mut self, key: &str, x: &Wire) -> Result<Wire, GraphError> {
         let mut h = self.linear(&format!("{key}.0"), x)?;
         h = self.layer_norm(&format!("{key}.1"), &h)?;
         self.graph.gelu(&format!("{key}.1/gelu"), &h)

@@ -7,7 +7,8 @@
 //! ```
 //! Spec: diffusion section 2.1, MindEye section 4.1.
 
-use super::recipes::{Drawing, VAE_EPSILON, no_picture};
+use super::picture_blocks::{add_attention, add_resnet};
+use super::recipes::{Drawing, VAE_EPSILON};
 use crate::onnx::{GraphError, Wire};
 use crate::weights::{Layout, Weights};
 
@@ -67,11 +68,7 @@ impl KlDecoder {
         let middle = self.middle;
         layout.conv(&format!("{prefix}conv_in"), middle, self.input, 3);
         add_resnet(layout, &format!("{prefix}mid_block.resnets.0"), middle, middle);
-        let attention = format!("{prefix}mid_block.attentions.0");
-        layout.norm(&format!("{attention}.group_norm"), middle);
-        for projection in ["to_q", "to_k", "to_v", "to_out.0"] {
-            layout.linear(&format!("{attention}.{projection}"), middle, middle);
-        }
+        add_attention(layout, &format!("{prefix}mid_block.attentions.0"), middle);
         add_resnet(layout, &format!("{prefix}mid_block.resnets.1"), middle, middle);
         let mut channels = middle;
         for (i, &stage) in self.stages.iter().enumerate() {
@@ -92,12 +89,12 @@ impl KlDecoder {
         let prefix = &self.prefix;
         let groups = self.norm_groups;
         let mut x = net.conv(&format!("{prefix}conv_in"), x)?;
-        x = net.resnet(&format!("{prefix}mid_block.resnets.0"), &x, groups)?;
+        x = net.vae_resnet(&format!("{prefix}mid_block.resnets.0"), &x, groups)?;
         x = net.picture_attention(&format!("{prefix}mid_block.attentions.0"), &x, groups)?;
-        x = net.resnet(&format!("{prefix}mid_block.resnets.1"), &x, groups)?;
+        x = net.vae_resnet(&format!("{prefix}mid_block.resnets.1"), &x, groups)?;
         for i in 0..self.stages.len() {
             for j in 0..self.resnets {
-                x = net.resnet(&format!("{prefix}up_blocks.{i}.resnets.{j}"), &x, groups)?;
+                x = net.vae_resnet(&format!("{prefix}up_blocks.{i}.resnets.{j}"), &x, groups)?;
             }
             if i < self.doublings() {
                 let key = format!("{prefix}up_blocks.{i}.upsamplers.0.conv");
@@ -108,46 +105,5 @@ impl KlDecoder {
         x = net.group_norm(&format!("{prefix}conv_norm_out"), &x, groups, VAE_EPSILON)?;
         x = net.silu(&format!("{prefix}conv_norm_out/silu"), &x)?;
         net.conv(&format!("{prefix}conv_out"), &x)
-    }
-}
-
-fn add_resnet(layout: &mut Layout, key: &str, out: usize, inner: usize) {
-    layout.norm(&format!("{key}.norm1"), inner);
-    layout.conv(&format!("{key}.conv1"), out, inner, 3);
-    layout.norm(&format!("{key}.norm2"), out);
-    layout.conv(&format!("{key}.conv2"), out, out, 3);
-    if out != inner {
-        layout.conv(&format!("{key}.conv_shortcut"), out, inner, 1);
-    }
-}
-
-impl Drawing<'_, '_> {
-    /// x + conv2(SiLU(norm2(conv1(SiLU(norm1(x)))))), with a 1x1 convolution on x where the channels change.
-    fn resnet(&mut self, key: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
-        let mut h = self.group_norm(&format!("{key}.norm1"), x, groups, VAE_EPSILON)?;
-        h = self.silu(&format!("{key}.norm1/silu"), &h)?;
-        h = self.conv(&format!("{key}.conv1"), &h)?;
-        h = self.group_norm(&format!("{key}.norm2"), &h, groups, VAE_EPSILON)?;
-        h = self.silu(&format!("{key}.norm2/silu"), &h)?;
-        h = self.conv(&format!("{key}.conv2"), &h)?;
-        let same = h.shape() == x.shape();
-        let shortcut = if same { x.clone() } else { self.conv(&format!("{key}.conv_shortcut"), x)? };
-        self.graph.add(key, &shortcut, &h)
-    }
-
-    /// Single-head attention of every place of a picture to every other, added to the picture.
-    fn picture_attention(&mut self, key: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
-        let &[batch, channels, h, w] = x.shape() else { return Err(no_picture(key, x)) };
-        let normed = self.group_norm(&format!("{key}.group_norm"), x, groups, VAE_EPSILON)?;
-        let flat = self.graph.reshape(&format!("{key}/flat"), &normed, &[batch, channels, h * w])?;
-        let places = self.graph.transpose(&format!("{key}/places"), &flat, &[0, 2, 1])?;
-        let q = self.linear(&format!("{key}.to_q"), &places)?;
-        let k = self.linear(&format!("{key}.to_k"), &places)?;
-        let v = self.linear(&format!("{key}.to_v"), &places)?;
-        let mixed = self.attention(&format!("{key}/attention"), &q, &k, &v)?;
-        let mixed = self.linear(&format!("{key}.to_out.0"), &mixed)?;
-        let flat = self.graph.transpose(&format!("{key}/channels"), &mixed, &[0, 2, 1])?;
-        let picture = self.graph.reshape(&format!("{key}/picture"), &flat, x.shape())?;
-        self.graph.add(key, x, &picture)
     }
 }

@@ -73,7 +73,7 @@ impl Network for LowLevel {
     }
 
     fn set_aside(&self) -> Vec<SetAside> {
-        vec![beside("maps_projector.", "used in training only")]
+        vec![beside("maps_projector.*", "used in training only")]
     }
 
     fn inputs(&self, batch: usize) -> Vec<TensorEntry> {

@@ -4,25 +4,48 @@
 //! `reference/`, a row in [`open`]. Everything else (strict reading, writing, goldens, tests) follows from the trait.
 
 mod backbone;
+mod clip_image;
 mod kl_decoder;
+mod kl_encoder;
 mod low_level;
+mod mindeye2_backbone;
+mod noise_schedule;
+mod picture_blocks;
+mod prior;
+mod prior_attention;
 mod recipes;
+mod registry;
 mod settings;
+mod step;
+mod taesd;
+mod transformer;
+mod unet;
+mod unet_stages;
 mod vae_decoder;
+mod vae_encoder;
 
 pub use backbone::Backbone;
+pub use clip_image::ClipImage;
 pub use kl_decoder::KlDecoder;
+pub use kl_encoder::KlEncoder;
 pub use low_level::LowLevel;
+pub use mindeye2_backbone::MindEye2Backbone;
+pub use noise_schedule::NoiseSchedule;
+pub use prior::Prior;
 pub use recipes::Drawing;
-pub use settings::Settings;
+pub use registry::{Choices, names, open};
+pub use settings::{Activation, ClipSettings, Settings, UnetSettings};
+pub use step::{MADE, MIXED, SamplerStep};
+pub use taesd::{Half, Taesd};
+pub use unet::Unet;
+pub use unet_stages::Level;
 pub use vae_decoder::VaeDecoder;
+pub use vae_encoder::VaeEncoder;
 
-use crate::ExportError;
 use crate::onnx::{Graph, GraphError};
 use crate::reference::Array;
-use crate::weights::{Layout, SetAside, StateDict, Weights, has_pickle_name};
+use crate::weights::{Layout, SetAside, StateDict};
 use mindeye_config::TensorEntry;
-use std::path::{Path, PathBuf};
 
 /// A network of known sizes.
 pub trait Network {
@@ -32,6 +55,10 @@ pub trait Network {
     fn layout(&self) -> Layout;
     /// Tensors that a file may hold beside its own.
     fn set_aside(&self) -> Vec<SetAside>;
+    /// Tensors of the layout that the graph holds in another form, or not at all.
+    fn folded(&self) -> Vec<SetAside> {
+        Vec::new()
+    }
     /// Inputs in order, for `batch` examples.
     fn inputs(&self, batch: usize) -> Vec<TensorEntry>;
     /// Outputs in order, for `batch` examples.
@@ -55,84 +82,12 @@ pub fn graph<'w>(network: &dyn Network, state: &StateDict<'w>, batch: usize) -> 
     Ok(net.finish())
 }
 
-/// Networks that this version exports.
-pub const KNOWN: [&str; 3] = ["backbone", "low-level", "vae-decoder"];
-/// Networks of the method that a later version exports.
-pub const LATER: [&str; 6] = ["unet", "vae-encoder", "taesd-decoder", "taesd-encoder", "clip-image", "prior"];
-
-/// Opens the weights of the network called `name` at `model`, a folder or a file, and reads its sizes.
-///
-/// # Errors
-/// An unknown network, no weights, a pickle, a damaged file, settings that cannot be followed.
-pub fn open(name: &str, model: &Path, latent_side: Option<usize>) -> Result<(Weights, Box<dyn Network>), ExportError> {
-    let (name, file_name) = file_name(name)?;
-    if latent_side.is_some() && name != "vae-decoder" {
-        let message = format!("`{name}` takes no latent");
-        return Err(ExportError::Flag { flag: "--latent-size", message });
-    }
-    let path = locate(name, model, file_name)?;
-    let weights = Weights::open(&path)?;
-    refuse_mindeye2(&weights)?;
-    let network: Box<dyn Network> = match name {
-        "backbone" => Box::new(Backbone::of(&weights)),
-        "low-level" => Box::new(LowLevel::of(&weights, &Settings::beside(&path)?)),
-        _ => Box::new(VaeDecoder::of(&weights, &Settings::beside(&path)?, latent_side)),
-    };
-    Ok((weights, network))
-}
-
-/// The network called `name` with the name of its weights in a folder.
-fn file_name(name: &str) -> Result<(&'static str, &'static str), ExportError> {
-    match name {
-        "backbone" => Ok(("backbone", "model.safetensors")),
-        "low-level" => Ok(("low-level", "low_level.safetensors")),
-        "vae-decoder" => Ok(("vae-decoder", "diffusion_pytorch_model.safetensors")),
-        later if LATER.contains(&later) => {
-            Err(ExportError::NotYet { what: format!("network `{later}` is"), instead: format!("it exports {KNOWN:?}") })
-        }
-        unknown => Err(ExportError::Flag {
-            flag: "<network>",
-            message: format!("`{unknown}` is none of {KNOWN:?}, {LATER:?}"),
-        }),
-    }
-}
-
-fn locate(network: &'static str, model: &Path, file_name: &str) -> Result<PathBuf, ExportError> {
-    if !model.is_dir() {
-        return Ok(model.to_path_buf());
-    }
-    let path = model.join(file_name);
-    if path.exists() {
-        return Ok(path);
-    }
-    match a_pickle_in(model)? {
-        Some(path) => Err(ExportError::Pickle { path }),
-        None => Err(ExportError::NoWeights { folder: model.into(), network, looked_for: file_name.into() }),
-    }
-}
-
-/// The first pickle of a folder by name, which tells the user why nothing else was found.
-fn a_pickle_in(folder: &Path) -> Result<Option<PathBuf>, ExportError> {
-    let unreadable = |source| ExportError::Unreadable { path: folder.to_path_buf(), source };
-    let entries = std::fs::read_dir(folder).map_err(unreadable)?;
-    let mut pickles: Vec<_> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| has_pickle_name(path)).collect();
-    pickles.sort();
-    Ok(pickles.into_iter().next())
-}
-
-/// MindEye2 keeps one ridge front-end per subject, which MindEye1 has not.
-fn refuse_mindeye2(weights: &Weights) -> Result<(), ExportError> {
-    if weights.count("ridge.linears.") == 0 {
-        return Ok(());
-    }
-    let what = format!("{}: MindEye2's layout (`ridge.linears.*`) is", weights.path().display());
-    Err(ExportError::NotYet { what, instead: "it reads MindEye1's `voxel2clip.*`".into() })
-}
+/// Side of Stable Diffusion's latents, where neither configuration nor user says another.
+const PUBLISHED_LATENT_SIDE: usize = 64;
 
 /// A known exception.
-fn beside(prefix: &'static str, reason: &'static str) -> SetAside {
-    SetAside { prefix, reason }
+fn beside(pattern: &str, reason: &'static str) -> SetAside {
+    SetAside { pattern: pattern.to_owned(), reason }
 }
 
 fn tensor_entry(name: &str, shape: &[usize]) -> TensorEntry {

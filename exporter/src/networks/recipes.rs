@@ -3,8 +3,8 @@
 //!
 //! A layer's nodes and weights carry its key in the state dict, so that a name in a graph is a name in the checkpoint.
 
-use crate::onnx::{Graph, GraphError, Wire};
-use crate::weights::StateDict;
+use crate::onnx::{Graph, GraphError, Sweep, Wire};
+use crate::weights::{StateDict, Tensor};
 
 /// Epsilon of PyTorch's layer and group normalisation.
 pub(super) const TORCH_EPSILON: f32 = 1e-5;
@@ -32,17 +32,38 @@ impl<'s, 'w> Drawing<'s, 'w> {
         self.graph
     }
 
-    fn weight(&mut self, node: &str, key: &str) -> Drawn {
+    /// The tensor `key` as a weight of the graph.
+    pub(super) fn weight(&mut self, node: &str, key: &str) -> Drawn {
+        let tensor = self.tensor(node, key)?;
+        Ok(self.graph.weight(key, tensor))
+    }
+
+    /// The numbers of the tensor `key`, for constants that are worked out here.
+    pub(super) fn values(&self, node: &str, key: &str) -> Result<Vec<f64>, GraphError> {
+        Ok(self.tensor(node, key)?.values().map(f64::from).collect())
+    }
+
+    fn tensor(&self, node: &str, key: &str) -> Result<&'s Tensor<'w>, GraphError> {
         let missing = || GraphError::NoTensor { node: node.to_owned(), key: key.to_owned() };
-        Ok(self.graph.weight(key, self.state.get(key).ok_or_else(missing)?))
+        self.state.get(key).ok_or_else(missing)
+    }
+
+    /// The tensor `key` as a weight, where the state dict has one.
+    fn optional(&mut self, key: &str) -> Option<Wire> {
+        self.state.get(key).map(|tensor| self.graph.weight(key, tensor))
+    }
+
+    /// A constant of `shape` rounded to float32.
+    pub(super) fn constant(&mut self, name: &str, shape: &[usize], values: &[f64]) -> Wire {
+        let rounded: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+        self.graph.floats(name, shape, &rounded)
     }
 
     /// `nn.Linear` over the last axis, with a bias where the state dict has one. Further axes before it are flattened,
     /// so that the weight keeps PyTorch's own layout (`Gemm` with `transB`) whatever the rank.
     pub(super) fn linear(&mut self, key: &str, x: &Wire) -> Drawn {
         let weight = self.weight(key, &format!("{key}.weight"))?;
-        let bias_key = format!("{key}.bias");
-        let bias = self.state.get(&bias_key).map(|tensor| self.graph.weight(&bias_key, tensor));
+        let bias = self.optional(&format!("{key}.bias"));
         let (&inner, before) = x.shape().split_last().unwrap_or((&0, &[]));
         if before.len() == 1 {
             return self.graph.gemm(key, x, &weight, bias.as_ref());
@@ -53,11 +74,16 @@ impl<'s, 'w> Drawing<'s, 'w> {
         self.graph.reshape(key, &product, &[before, &[out]].concat())
     }
 
-    /// `nn.LayerNorm` over the last axis.
+    /// `nn.LayerNorm` over the last axis, with PyTorch's own epsilon.
     pub(super) fn layer_norm(&mut self, key: &str, x: &Wire) -> Drawn {
+        self.layer_norm_with(key, x, TORCH_EPSILON)
+    }
+
+    /// `nn.LayerNorm` over the last axis.
+    pub(super) fn layer_norm_with(&mut self, key: &str, x: &Wire, epsilon: f32) -> Drawn {
         let gain = self.weight(key, &format!("{key}.weight"))?;
         let offset = self.weight(key, &format!("{key}.bias"))?;
-        self.graph.layer_normalization(key, x, &gain, &offset, TORCH_EPSILON)
+        self.graph.layer_normalization(key, x, &gain, Some(&offset), epsilon)
     }
 
     /// `nn.GroupNorm` of [B, C, H, W]: each group normalised as if it were one channel, then a gain and an offset for
@@ -86,11 +112,18 @@ impl<'s, 'w> Drawing<'s, 'w> {
         self.graph.reshape(&format!("{key}.{parameter}/per_channel"), &weight, &[channels, 1, 1])
     }
 
-    /// `nn.Conv2d` with stride 1 that keeps height and width.
+    /// `nn.Conv2d` with stride 1 that keeps height and width, with a bias where the state dict has one.
     pub(super) fn conv(&mut self, key: &str, x: &Wire) -> Drawn {
         let weight = self.weight(key, &format!("{key}.weight"))?;
-        let bias = self.weight(key, &format!("{key}.bias"))?;
-        self.graph.conv(key, x, &weight, &bias)
+        let kernel = weight.shape().last().copied().unwrap_or(0);
+        self.conv_moved(key, x, Sweep::keeping(kernel))
+    }
+
+    /// `nn.Conv2d` whose kernel moves as `sweep` says, with a bias where the state dict has one.
+    pub(super) fn conv_moved(&mut self, key: &str, x: &Wire, sweep: Sweep) -> Drawn {
+        let weight = self.weight(key, &format!("{key}.weight"))?;
+        let bias = self.optional(&format!("{key}.bias"));
+        self.graph.conv(key, x, &weight, bias.as_ref(), sweep)
     }
 
     /// `x sigmoid(x)`.
@@ -99,22 +132,59 @@ impl<'s, 'w> Drawing<'s, 'w> {
         self.graph.mul(node, x, &gate)
     }
 
+    /// Sine and cosine of `timestep` [B] at each of the `frequencies`, [B, F] both.
+    pub(super) fn waves(
+        &mut self,
+        node: &str,
+        timestep: &Wire,
+        frequencies: &[f64],
+    ) -> Result<(Wire, Wire), GraphError> {
+        let batch = timestep.shape().iter().product();
+        let column = self.graph.reshape(&format!("{node}/column"), timestep, &[batch, 1])?;
+        let frequencies = self.constant(&format!("{node}/frequencies"), &[1, frequencies.len()], frequencies);
+        let angles = self.graph.mul(&format!("{node}/angles"), &column, &frequencies)?;
+        let sin = self.graph.sin(&format!("{node}/sin"), &angles)?;
+        let cos = self.graph.cos(&format!("{node}/cos"), &angles)?;
+        Ok((sin, cos))
+    }
+
+    /// [B, S, heads d] as [B, heads, S, d].
+    pub(super) fn split_heads(&mut self, node: &str, x: &Wire, heads: usize) -> Drawn {
+        let &[batch, places, width] = x.shape() else { return Err(no_sequence(node, x)) };
+        if heads == 0 || width % heads != 0 {
+            return Err(GraphError::Heads { node: node.to_owned(), width, heads });
+        }
+        let apart = self.graph.reshape(&format!("{node}/apart"), x, &[batch, places, heads, width / heads])?;
+        self.graph.transpose(node, &apart, &[0, 2, 1, 3])
+    }
+
+    /// [B, heads, S, d] as [B, S, heads d].
+    pub(super) fn join_heads(&mut self, node: &str, x: &Wire) -> Drawn {
+        let &[batch, heads, places, width] = x.shape() else { return Err(no_sequence(node, x)) };
+        let beside = self.graph.transpose(&format!("{node}/beside"), x, &[0, 2, 1, 3])?;
+        self.graph.reshape(node, &beside, &[batch, places, heads * width])
+    }
+
     /// Softmax attention softmax(q k^T / sqrt(d)) v over [.., S, d]. The scale goes onto q and k alike, d^(-1/4) each:
     /// half precision then cannot overflow in the product, and TensorRT recognises the pattern.
     pub(super) fn attention(&mut self, node: &str, q: &Wire, k: &Wire, v: &Wire) -> Drawn {
         let width = q.shape().last().copied().unwrap_or(0);
         let scale = (width as f64).powf(-0.25) as f32;
         let scale = self.graph.floats(&format!("attention_scale/{width}"), &[1], &[scale]);
-        let mut order: Vec<usize> = (0..k.shape().len()).collect();
-        let rank = order.len();
-        order.swap(rank.saturating_sub(2), rank.saturating_sub(1));
-
         let q = self.graph.mul(&format!("{node}/q"), q, &scale)?;
-        let k = self.graph.transpose(&format!("{node}/k_transposed"), k, &order)?;
+        let k = self.transposed(&format!("{node}/k_transposed"), k)?;
         let k = self.graph.mul(&format!("{node}/k"), &k, &scale)?;
         let scores = self.graph.matmul(&format!("{node}/scores"), &q, &k)?;
         let shares = self.graph.softmax(&format!("{node}/shares"), &scores)?;
         self.graph.matmul(node, &shares, v)
+    }
+
+    /// The last two axes exchanged.
+    pub(super) fn transposed(&mut self, node: &str, x: &Wire) -> Drawn {
+        let rank = x.shape().len();
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(rank.saturating_sub(2), rank.saturating_sub(1));
+        self.graph.transpose(node, x, &order)
     }
 }
 
@@ -125,5 +195,15 @@ pub(super) fn no_picture(node: &str, x: &Wire) -> GraphError {
         op: "picture [B, C, H, W]",
         left: x.shape().to_vec(),
         right: vec![0; 4],
+    }
+}
+
+/// The error of a layer that wants a sequence, [B, S, width].
+pub(super) fn no_sequence(node: &str, x: &Wire) -> GraphError {
+    GraphError::Shapes {
+        node: node.to_owned(),
+        op: "sequence [B, S, width]",
+        left: x.shape().to_vec(),
+        right: vec![0; 3],
     }
 }

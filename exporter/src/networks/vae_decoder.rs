@@ -7,14 +7,11 @@
 
 use super::kl_decoder::KlDecoder;
 use super::recipes::Drawing;
-use super::{Network, Settings, beside, tensor_entry};
+use super::{Network, PUBLISHED_LATENT_SIDE, Settings, beside, tensor_entry};
 use crate::onnx::GraphError;
 use crate::reference::{Array, vae_decoder};
 use crate::weights::{Layout, SetAside, StateDict, Weights};
 use mindeye_config::TensorEntry;
-
-/// Side of Stable Diffusion's latents, where neither configuration nor user says another.
-const PUBLISHED_LATENT_SIDE: usize = 64;
 
 /// Sizes of a VAE decoder, told by its tensors but for the side of the latent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +52,7 @@ impl Network for VaeDecoder {
     }
 
     fn set_aside(&self) -> Vec<SetAside> {
-        vec![beside("encoder.", "the VAE encoder's"), beside("quant_conv.", "the VAE encoder's")]
+        vec![beside("encoder.*", "the VAE encoder's"), beside("quant_conv.*", "the VAE encoder's")]
     }
 
     fn inputs(&self, batch: usize) -> Vec<TensorEntry> {

@@ -94,6 +94,28 @@ pub enum GraphError {
         /// Groups.
         groups: usize,
     },
+    /// A width that cannot be shared out among attention heads.
+    #[error("node `{node}`: a width of {width} does not divide into {heads} heads; set the heads beside the weights")]
+    Heads {
+        /// The node.
+        node: String,
+        /// Width of all heads together.
+        width: usize,
+        /// Heads.
+        heads: usize,
+    },
+    /// More of something than is drawn.
+    #[error("node `{node}`: {found} {what}, at most {most} are drawn")]
+    TooMany {
+        /// The node.
+        node: String,
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// A tensor that the network's layout does not list.
     #[error("node `{node}`: no tensor `{key}` in the state dict")]
     NoTensor {

@@ -8,6 +8,8 @@
 //! Operator set 20 with decomposed attention and group normalisation: the one set that ONNX Runtime and TensorRT both
 //! run fast and that needs no attention kernel of a particular width (spec: diffusion section 7.4).
 
+mod axes;
+mod elementwise;
 mod file;
 mod graph;
 pub mod messages;
@@ -17,4 +19,5 @@ mod sink;
 
 pub use file::{INLINE_LIMIT, Model, Precision, Written};
 pub use graph::{Element, Graph, GraphError, Wire};
+pub use ops::Sweep;
 pub use outline::{Outline, outline};

@@ -1,6 +1,48 @@
-//! The operators that networks are drawn with, each of which works out its output's shape or says why it cannot.
+//! The operators that carry weights or neighbourhoods: products, convolutions, normalisations, resizing. Each works out
+//! its output's shape or says why it cannot.
 
 use super::graph::{Graph, GraphError, Wire, float, int, ints, text};
+
+/// How a square kernel moves over a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sweep {
+    /// Pixels from one place to the next, along both sides.
+    pub stride: usize,
+    /// Zeros around the picture: top, left, bottom, right.
+    pub pads: [usize; 4],
+}
+
+impl Sweep {
+    /// To every pixel, with as many zeros around as keep height and width for an odd kernel of side `k`.
+    #[must_use]
+    pub fn keeping(k: usize) -> Self {
+        Self { stride: 1, pads: [k / 2; 4] }
+    }
+
+    /// To every second pixel, with the zeros of [`Sweep::keeping`].
+    #[must_use]
+    pub fn halving(k: usize) -> Self {
+        Self { stride: 2, ..Self::keeping(k) }
+    }
+
+    /// To every second pixel of a picture with one row of zeros below and one column at its right, as diffusers'
+    /// autoencoder halves.
+    #[must_use]
+    pub fn halving_after_right_and_bottom() -> Self {
+        Self { stride: 2, pads: [0, 0, 1, 1] }
+    }
+
+    /// Patch by patch, each of side `k`, without overlap.
+    #[must_use]
+    pub fn patches(k: usize) -> Self {
+        Self { stride: k, pads: [0; 4] }
+    }
+
+    /// How many places a kernel of side `k` has along a padded side; none when it does not fit.
+    fn places(self, padded: usize, k: usize) -> Option<usize> {
+        padded.checked_sub(k)?.checked_div(self.stride).map(|steps| steps + 1)
+    }
+}
 
 impl Graph<'_> {
     /// `x W^T + b` for `x` [M, K], `weight` [N, K] as PyTorch stores it, `bias` [N]: [M, N].
@@ -19,68 +61,21 @@ impl Graph<'_> {
         self.node("Gemm", node, &inputs, vec![int("transB", 1)], &[m, n])
     }
 
-    /// `a b` over the last two axes; all axes before them are equal: [.., M, K] x [.., K, N] = [.., M, N].
+    /// `a b` over the last two axes; axes before them broadcast as numpy does: [.., M, K] x [.., K, N] = [.., M, N].
     ///
     /// # Errors
     /// Shapes that do not go together.
     pub fn matmul(&mut self, node: &str, a: &Wire, b: &Wire) -> Result<Wire, GraphError> {
-        let ([batch @ .., m, k], [same_batch @ .., inner, n]) = (a.shape(), b.shape()) else {
+        let ([a_batch @ .., m, k], [b_batch @ .., inner, n]) = (a.shape(), b.shape()) else {
             return mismatch(node, "MatMul", a, b);
         };
-        if batch != same_batch || k != inner {
+        let Some(batch) = broadcast(a_batch, b_batch).filter(|_| k == inner) else {
             return mismatch(node, "MatMul", a, b);
-        }
-        self.node("MatMul", node, &[a, b], Vec::new(), &[batch, &[*m, *n]].concat())
+        };
+        self.node("MatMul", node, &[a, b], Vec::new(), &[&batch[..], &[*m, *n]].concat())
     }
 
-    /// `a + b`, broadcast as numpy does.
-    ///
-    /// # Errors
-    /// Shapes that do not go together.
-    pub fn add(&mut self, node: &str, a: &Wire, b: &Wire) -> Result<Wire, GraphError> {
-        self.elementwise("Add", node, a, b)
-    }
-
-    /// `a b` element by element, broadcast as numpy does.
-    ///
-    /// # Errors
-    /// Shapes that do not go together.
-    pub fn mul(&mut self, node: &str, a: &Wire, b: &Wire) -> Result<Wire, GraphError> {
-        self.elementwise("Mul", node, a, b)
-    }
-
-    fn elementwise(&mut self, op: &'static str, node: &str, a: &Wire, b: &Wire) -> Result<Wire, GraphError> {
-        match broadcast(a.shape(), b.shape()) {
-            Some(shape) => self.node(op, node, &[a, b], Vec::new(), &shape),
-            None => mismatch(node, op, a, b),
-        }
-    }
-
-    /// `x (1 + erf(x / sqrt 2)) / 2`.
-    ///
-    /// # Errors
-    /// The name is taken.
-    pub fn gelu(&mut self, node: &str, x: &Wire) -> Result<Wire, GraphError> {
-        self.node("Gelu", node, &[x], vec![text("approximate", "none")], x.shape())
-    }
-
-    /// `1 / (1 + exp(-x))`.
-    ///
-    /// # Errors
-    /// The name is taken.
-    pub fn sigmoid(&mut self, node: &str, x: &Wire) -> Result<Wire, GraphError> {
-        self.node("Sigmoid", node, &[x], Vec::new(), x.shape())
-    }
-
-    /// Softmax over the last axis.
-    ///
-    /// # Errors
-    /// The name is taken.
-    pub fn softmax(&mut self, node: &str, x: &Wire) -> Result<Wire, GraphError> {
-        self.node("Softmax", node, &[x], vec![int("axis", -1)], x.shape())
-    }
-
-    /// Layer normalisation over the last axis, with `gain` and `offset` of its size.
+    /// Layer normalisation over the last axis, with a `gain` and perhaps an `offset` of its size.
     ///
     /// # Errors
     /// Shapes that do not go together.
@@ -89,16 +84,17 @@ impl Graph<'_> {
         node: &str,
         x: &Wire,
         gain: &Wire,
-        offset: &Wire,
+        offset: Option<&Wire>,
         epsilon: f32,
     ) -> Result<Wire, GraphError> {
-        for parameter in [gain, offset] {
+        for parameter in [gain].into_iter().chain(offset) {
             if x.shape().last().map(std::slice::from_ref) != Some(parameter.shape()) {
                 return mismatch(node, "LayerNormalization", x, parameter);
             }
         }
         let attributes = vec![int("axis", -1), float("epsilon", epsilon)];
-        self.node("LayerNormalization", node, &[x, gain, offset], attributes, x.shape())
+        let inputs: Vec<&Wire> = [x, gain].into_iter().chain(offset).collect();
+        self.node("LayerNormalization", node, &inputs, attributes, x.shape())
     }
 
     /// Normalises each channel of each example over all further axes: `x` [B, C, ..], `gain` and `offset` [C].
@@ -121,23 +117,36 @@ impl Graph<'_> {
         self.node("InstanceNormalization", node, &[x, gain, offset], vec![float("epsilon", epsilon)], x.shape())
     }
 
-    /// Convolution with stride 1 that keeps height and width: `x` [B, I, H, W], `weight` [O, I, K, K] with odd K,
-    /// `bias` [O].
+    /// Convolution of `x` [B, I, H, W] with `weight` [O, I, K, K], moved as `sweep` says, and perhaps a `bias` [O].
     ///
     /// # Errors
     /// Shapes that do not go together.
-    pub fn conv(&mut self, node: &str, x: &Wire, weight: &Wire, bias: &Wire) -> Result<Wire, GraphError> {
+    pub fn conv(
+        &mut self,
+        node: &str,
+        x: &Wire,
+        weight: &Wire,
+        bias: Option<&Wire>,
+        sweep: Sweep,
+    ) -> Result<Wire, GraphError> {
         let (&[batch, inner, h, w], &[out, wanted, k, k2]) = (x.shape(), weight.shape()) else {
             return mismatch(node, "Conv", x, weight);
         };
-        if inner != wanted || k != k2 || k % 2 == 0 {
+        let side = |size, before: usize, after: usize| sweep.places(size + before + after, k);
+        let [top, left, bottom, right] = sweep.pads;
+        let (Some(h), Some(w)) = (side(h, top, bottom), side(w, left, right)) else {
+            return mismatch(node, "Conv", x, weight);
+        };
+        if inner != wanted || k != k2 {
             return mismatch(node, "Conv", x, weight);
         }
-        if bias.shape() != [out] {
+        if let Some(bias) = bias.filter(|bias| bias.shape() != [out]) {
             return mismatch(node, "Conv", weight, bias);
         }
-        let attributes = vec![ints("kernel_shape", &[k, k]), ints("pads", &[k / 2; 4]), ints("strides", &[1, 1])];
-        self.node("Conv", node, &[x, weight, bias], attributes, &[batch, out, h, w])
+        let strides = ints("strides", &[sweep.stride; 2]);
+        let attributes = vec![ints("kernel_shape", &[k, k]), ints("pads", &sweep.pads), strides];
+        let inputs: Vec<&Wire> = [x, weight].into_iter().chain(bias).collect();
+        self.node("Conv", node, &inputs, attributes, &[batch, out, h, w])
     }
 
     /// Repeats every pixel of [B, C, H, W] twice along both sides.
@@ -154,43 +163,15 @@ impl Graph<'_> {
         ];
         self.node("Resize", node, &[x, &Wire::absent(), &scales], attributes, &[batch, channels, 2 * h, 2 * w])
     }
-
-    /// The same numbers in row-major order under another shape.
-    ///
-    /// # Errors
-    /// The shapes hold different counts of numbers.
-    pub fn reshape(&mut self, node: &str, x: &Wire, shape: &[usize]) -> Result<Wire, GraphError> {
-        let sizes = self.sizes(&format!("{node}/shape"), shape);
-        if x.shape().iter().product::<usize>() != shape.iter().product::<usize>() {
-            let (left, right) = (x.shape().to_vec(), shape.to_vec());
-            return Err(GraphError::Shapes { node: node.into(), op: "Reshape", left, right });
-        }
-        self.node("Reshape", node, &[x, &sizes], Vec::new(), shape)
-    }
-
-    /// Reorders the axes: axis `i` of the result is axis `order[i]` of `x`.
-    ///
-    /// # Errors
-    /// `order` is no permutation of the axes.
-    pub fn transpose(&mut self, node: &str, x: &Wire, order: &[usize]) -> Result<Wire, GraphError> {
-        let mut sorted = order.to_vec();
-        sorted.sort_unstable();
-        if !sorted.into_iter().eq(0..x.shape().len()) {
-            let (left, right) = (x.shape().to_vec(), order.to_vec());
-            return Err(GraphError::Shapes { node: node.into(), op: "Transpose", left, right });
-        }
-        let shape: Vec<usize> = order.iter().map(|i| x.shape()[*i]).collect();
-        self.node("Transpose", node, &[x], vec![ints("perm", order)], &shape)
-    }
 }
 
-fn mismatch<T>(node: &str, op: &'static str, left: &Wire, right: &Wire) -> Result<T, GraphError> {
+pub(super) fn mismatch<T>(node: &str, op: &'static str, left: &Wire, right: &Wire) -> Result<T, GraphError> {
     let (left, right) = (left.shape().to_vec(), right.shape().to_vec());
     Err(GraphError::Shapes { node: node.to_owned(), op, left, right })
 }
 
 /// numpy's rule: aligned at the last axis, sizes are equal or one of them is 1 or absent.
-fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
     let size = |shape: &[usize], i: usize| (i + shape.len()).checked_sub(rank).map_or(1, |at| shape[at]);
     let join = |i| match (size(a, i), size(b, i)) {
@@ -232,15 +213,16 @@ mod tests {
     #[test]
     fn a_wrong_connection_names_the_node_and_both_shapes() {
         type Draw = fn(&mut Graph<'static>, &Wire, &Wire) -> Result<Wire, GraphError>;
-        let cases: [(&str, &[usize], &[usize], Draw); 9] = [
+        let cases: [(&str, &[usize], &[usize], Draw); 10] = [
             ("Gemm", &[1, 8], &[4, 9], |g, x, w| g.gemm("n", x, w, None)),
             ("Gemm", &[1, 8, 8], &[4, 8], |g, x, w| g.gemm("n", x, w, None)),
-            ("MatMul", &[2, 3, 4], &[1, 4, 5], |g, x, w| g.matmul("n", x, w)),
+            ("MatMul", &[2, 3, 4], &[5, 4, 6], |g, x, w| g.matmul("n", x, w)),
             ("Add", &[2, 3], &[4], |g, x, w| g.add("n", x, w)),
             ("Mul", &[2, 3], &[2], |g, x, w| g.mul("n", x, w)),
-            ("Conv", &[1, 4, 8, 8], &[3, 5, 3, 3], |g, x, w| g.conv("n", x, w, w)),
-            ("Conv", &[1, 4, 8, 8], &[3, 4, 2, 2], |g, x, w| g.conv("n", x, w, w)),
-            ("LayerNormalization", &[1, 8], &[7], |g, x, w| g.layer_normalization("n", x, w, w, 1e-5)),
+            ("MatMul", &[2, 3, 4], &[5, 6], |g, x, w| g.matmul("n", x, w)),
+            ("Conv", &[1, 4, 8, 8], &[3, 5, 3, 3], |g, x, w| g.conv("n", x, w, None, Sweep::keeping(3))),
+            ("Conv", &[1, 4, 8, 8], &[3, 4, 9, 9], |g, x, w| g.conv("n", x, w, None, Sweep::patches(9))),
+            ("LayerNormalization", &[1, 8], &[7], |g, x, w| g.layer_normalization("n", x, w, None, 1e-5)),
             ("InstanceNormalization", &[1, 8, 4], &[4], |g, x, w| g.instance_normalization("n", x, w, w, 1e-5)),
         ];
         for (op, shape, other, draw) in cases {
@@ -251,13 +233,24 @@ mod tests {
     }
 
     #[test]
-    fn reshape_keeps_the_count_and_transpose_wants_a_permutation() {
-        let (mut graph, x, _) = graph(&[2, 6], &[1]);
-        assert_eq!(graph.reshape("r", &x, &[3, 4]).unwrap().shape(), [3, 4]);
-        assert_eq!(graph.transpose("t", &x, &[1, 0]).unwrap().shape(), [6, 2]);
-        assert!(graph.reshape("r2", &x, &[5]).unwrap_err().to_string().contains("[2, 6] does not go with [5]"));
-        assert!(graph.transpose("t2", &x, &[0, 0]).is_err());
-        assert!(graph.transpose("t3", &x, &[0]).is_err());
+    fn a_sweep_tells_the_side_of_what_comes_out() {
+        let cases = [
+            (Sweep::keeping(3), 3, 8),
+            (Sweep::keeping(1), 1, 8),
+            (Sweep::halving(3), 3, 4),
+            (Sweep::halving_after_right_and_bottom(), 3, 4),
+            (Sweep::patches(4), 4, 2),
+        ];
+        for (sweep, k, side) in cases {
+            let (mut graph, x, w) = graph(&[2, 5, 8, 8], &[6, 5, k, k]);
+            assert_eq!(graph.conv("n", &x, &w, None, sweep).unwrap().shape(), [2, 6, side, side], "{sweep:?}");
+        }
+    }
+
+    #[test]
+    fn products_broadcast_over_the_axes_before_their_matrices() {
+        let (mut graph, x, w) = graph(&[2, 7, 3, 4], &[2, 1, 4, 5]);
+        assert_eq!(graph.matmul("n", &x, &w).unwrap().shape(), [2, 7, 3, 5]);
     }
 
     #[test]

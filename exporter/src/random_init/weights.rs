@@ -23,7 +23,7 @@ fn values(key: &str, shape: &[usize], seed: u64) -> Vec<u8> {
     let noise = Noise::new(seed, key);
     let fan_in: usize = shape[1..].iter().product();
     let (centre, spread) = match shape.len() {
-        1 if key.ends_with(".weight") => (1.0, PARAMETER_SPREAD),
+        1 if key.ends_with(".weight") || key.ends_with(".g") => (1.0, PARAMETER_SPREAD),
         1 => (0.0, PARAMETER_SPREAD),
         _ => (0.0, (fan_in as f64).powf(-0.5)),
     };

@@ -20,18 +20,28 @@ impl<'a> Layer<'a> {
         Layer::new(self.state, format!("{}{}{key}", self.key, if self.key.is_empty() { "" } else { "." }))
     }
 
-    /// Whether the state dict has this layer.
+    /// Whether the state dict has a weight under this key.
     pub(super) fn exists(&self) -> bool {
         self.parameter("weight").is_some()
     }
 
+    /// Whether it has a bias as well.
+    pub(super) fn has_bias(&self) -> bool {
+        self.parameter("bias").is_some()
+    }
+
     fn weight(&self) -> Array {
-        self.parameter("weight").expect("the state dict was checked against the layout of its network")
+        self.tensor("weight")
     }
 
     /// The bias, or zeros where the layer has none.
     fn bias(&self, channels: usize) -> Vec<f64> {
         self.parameter("bias").map_or_else(|| vec![0.0; channels], |bias| bias.values)
+    }
+
+    /// The tensor `key.name`.
+    pub(super) fn tensor(&self, name: &str) -> Array {
+        self.parameter(name).expect("the state dict was checked against the layout of its network")
     }
 
     fn parameter(&self, name: &str) -> Option<Array> {
@@ -53,13 +63,18 @@ impl<'a> Layer<'a> {
         Array::new(&shape, values)
     }
 
-    /// Layer normalisation over the last axis.
+    /// Layer normalisation over the last axis, with PyTorch's own epsilon.
     pub(super) fn layer_norm(&self, x: Array) -> Array {
+        self.layer_norm_with(x, 1e-5)
+    }
+
+    /// Layer normalisation over the last axis.
+    pub(super) fn layer_norm_with(&self, x: Array, epsilon: f64) -> Array {
         let gain = self.weight().values;
         let offset = self.bias(gain.len());
         let mut x = x;
         for row in x.values.chunks_exact_mut(gain.len()) {
-            normalise(row, 1e-5);
+            normalise(row, epsilon);
             row.iter_mut().zip(gain.iter().zip(&offset)).for_each(|(v, (g, o))| *v = *v * g + o);
         }
         x
@@ -116,7 +131,7 @@ fn add_filtered(plane: &mut [f64], channel: &[f64], kernel: &[f64], (h, w): (usi
 }
 
 /// Sum of products in eight partial sums, which the compiler can keep in vector registers.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
@@ -129,7 +144,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Mean 0 and variance 1, with the biased variance.
-fn normalise(row: &mut [f64], epsilon: f64) {
+pub(super) fn normalise(row: &mut [f64], epsilon: f64) {
     let n = row.len() as f64;
     let mean = row.iter().sum::<f64>() / n;
     let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
@@ -145,34 +160,6 @@ pub(super) fn gelu(x: f64) -> f64 {
 /// x / (1 + exp(-x)).
 pub(super) fn silu(x: f64) -> f64 {
     x / (1.0 + (-x).exp())
-}
-
-/// softmax(q k^T / sqrt(d)) v for one head, each [S, d].
-pub(super) fn attention(q: &[f64], k: &[f64], v: &[f64], d: usize) -> Vec<f64> {
-    let mut mixed = Vec::with_capacity(q.len());
-    for query in q.chunks_exact(d) {
-        let scores: Vec<f64> = k.chunks_exact(d).map(|key| dot(query, key) / (d as f64).sqrt()).collect();
-        let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let shares: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
-        let total: f64 = shares.iter().sum();
-        for column in 0..d {
-            let weighted = shares.iter().zip(v.chunks_exact(d)).map(|(share, value)| share * value[column]);
-            mixed.push(weighted.sum::<f64>() / total);
-        }
-    }
-    mixed
-}
-
-/// Every pixel of [B, C, H, W] repeated twice along both sides.
-pub(super) fn double_nearest(x: &Array) -> Array {
-    let &[batch, channels, h, w] = x.shape.as_slice() else { panic!("not a picture: {:?}", x.shape) };
-    let mut values = Vec::with_capacity(4 * x.values.len());
-    for row in x.values.chunks_exact(w) {
-        let doubled: Vec<f64> = row.iter().flat_map(|v| [*v, *v]).collect();
-        values.extend_from_slice(&doubled);
-        values.extend_from_slice(&doubled);
-    }
-    Array::new(&[batch, channels, 2 * h, 2 * w], values)
 }
 
 #[cfg(test)]
@@ -195,15 +182,6 @@ mod tests {
         let mut plane = vec![0.0];
         add_filtered(&mut plane, &[2.0], &[1.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.0, 1.0], (1, 1));
         assert_eq!(plane, [6.0]);
-    }
-
-    #[test]
-    fn attention_to_equal_keys_is_the_mean_and_to_a_strong_key_its_value() {
-        let v = [1.0, 10.0, 3.0, 30.0];
-        assert_eq!(attention(&[5.0, 5.0], &[1.0, 1.0, 1.0, 1.0], &v, 2), [2.0, 20.0]);
-        let strong = attention(&[100.0, 0.0], &[100.0, 0.0, 0.0, 0.0], &v, 2);
-        // exp(-7000) is 0 in doubles.
-        assert_eq!(strong, [1.0, 10.0]);
     }
 
     #[test]

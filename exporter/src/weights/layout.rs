@@ -31,8 +31,18 @@ impl Layout {
 
     /// Adds a convolution with a square kernel and a bias.
     pub fn conv(&mut self, key: &str, out: usize, inner: usize, kernel: usize) {
-        self.add(format!("{key}.weight"), vec![out, inner, kernel, kernel]);
+        self.conv_without_bias(key, out, inner, kernel);
         self.add(format!("{key}.bias"), vec![out]);
+    }
+
+    /// Adds a convolution with a square kernel and no bias.
+    pub fn conv_without_bias(&mut self, key: &str, out: usize, inner: usize, kernel: usize) {
+        self.add(format!("{key}.weight"), vec![out, inner, kernel, kernel]);
+    }
+
+    /// Adds a tensor of another kind.
+    pub fn tensor(&mut self, key: &str, shape: &[usize]) {
+        self.add(key.to_owned(), shape.to_vec());
     }
 
     /// How many numbers all tensors hold together.

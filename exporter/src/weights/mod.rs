@@ -30,6 +30,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// The largest size that is believed: products of two of them cannot overflow.
+const LARGEST_SIZE: usize = 1 << 31;
+
 /// The tensors of one safetensors file, under their canonical names.
 pub struct Weights {
     path: PathBuf,
@@ -129,10 +132,12 @@ impl Weights {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Size of `axis` of the tensor `key`; 0, "not told", when there is no such tensor or axis.
+    /// Size of `axis` of the tensor `key`; 0, "not told", when there is no such tensor or axis, or when the tensor is
+    /// empty or longer along this axis than any network is wide, which only a damaged file is.
     #[must_use]
     pub fn size(&self, key: &str, axis: usize) -> usize {
-        self.tensors.get(key).and_then(|stored| stored.shape.get(axis)).copied().unwrap_or(0)
+        let Some(stored) = self.tensors.get(key).filter(|stored| !stored.range.is_empty()) else { return 0 };
+        stored.shape.get(axis).copied().filter(|size| *size <= LARGEST_SIZE).unwrap_or(0)
     }
 
     /// The first size that any of `places` (tensor, axis) tells; 0 when none does.
@@ -141,10 +146,16 @@ impl Weights {
         places.iter().map(|(key, axis)| self.size(key, *axis)).find(|size| *size > 0).unwrap_or(0)
     }
 
-    /// How many different numbers follow `prefix` in the keys: `mlp.` counts `mlp.0.*`, `mlp.1.*`, ...
+    /// The different numbers that follow `prefix` in the keys, in order: `mlp.` of `mlp.0.*`, `mlp.1.*`, ...
+    #[must_use]
+    pub fn numbers(&self, prefix: &str) -> Vec<usize> {
+        let after = self.keys().filter_map(|key| key.strip_prefix(prefix)?.split('.').next());
+        after.filter_map(|part| part.parse().ok()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// How many different numbers follow `prefix` in the keys.
     #[must_use]
     pub fn count(&self, prefix: &str) -> usize {
-        let after = self.keys().filter_map(|key| key.strip_prefix(prefix)?.split('.').next());
-        after.filter_map(|part| part.parse::<usize>().ok()).collect::<BTreeSet<_>>().len()
+        self.numbers(prefix).len()
     }
 }

@@ -6,13 +6,26 @@ use crate::ExportError;
 use safetensors::Dtype;
 use std::collections::BTreeMap;
 
-/// Tensors that a file may hold beside a network's own, by the start of their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Tensors that a file may hold beside those that a graph carries, by their canonical names.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
-    /// Start of the canonical names.
-    pub prefix: &'static str,
+    /// A name, in which `*` at the start and at the end stands for anything: `net.*`, `*.transformers.1.*`.
+    pub pattern: String,
     /// Why they are no error, for the report.
     pub reason: &'static str,
+}
+
+impl SetAside {
+    /// Whether the tensor called `key` is meant.
+    #[must_use]
+    pub fn covers(&self, key: &str) -> bool {
+        match (self.pattern.strip_prefix('*'), self.pattern.strip_suffix('*')) {
+            (Some(_), Some(_)) => key.contains(self.pattern.trim_matches('*')),
+            (Some(end), None) => key.ends_with(end),
+            (None, Some(start)) => key.starts_with(start),
+            (None, None) => key == self.pattern,
+        }
+    }
 }
 
 /// A network's tensors: complete, of the right shapes, finite.
@@ -48,8 +61,8 @@ impl<'w> StateDict<'w> {
 }
 
 impl Weights {
-    /// Checks the file against the layout of `network` and hands out its tensors. Tensors whose names begin as one of
-    /// `exceptions` are left aside.
+    /// Checks the file against the layout of `network` and hands out its tensors. Those that `exceptions` cover are
+    /// left aside.
     ///
     /// # Errors
     /// One error listing every missing, extra and mis-shaped tensor; else every tensor of a type that is no float; else
@@ -66,7 +79,7 @@ impl Weights {
         }
         let tensors = self.floats(layout)?;
         self.refuse_non_finite(&tensors)?;
-        let counted = exceptions.iter().map(|e| (*e, self.keys().filter(|key| key.starts_with(e.prefix)).count()));
+        let counted = exceptions.iter().map(|e| (e.clone(), self.keys().filter(|key| e.covers(key)).count()));
         let set_aside = counted.filter(|(_, count)| *count > 0).collect();
         Ok(StateDict { tensors, set_aside })
     }
@@ -86,7 +99,7 @@ impl Weights {
                 Some(_) => {}
             }
         }
-        let excused = |key: &str| exceptions.iter().any(|e| key.starts_with(e.prefix));
+        let excused = |key: &str| exceptions.iter().any(|e| e.covers(key));
         let extra = self.tensors.iter().filter(|(key, _)| !known.contains_key(key.as_str()) && !excused(key));
         misfit.extra = extra.map(|(key, stored)| (key.clone(), stored.shape.clone())).collect();
         misfit
@@ -106,6 +119,13 @@ impl Weights {
             return Ok(tensors);
         }
         Err(ExportError::NotFloat { path: self.path.clone(), tensors: refused.join(", ") })
+    }
+
+    /// The tensor `key`, where the file has one of floats; unlike those of [`Weights::fit`] it may hold NaN.
+    #[must_use]
+    pub fn float_tensor(&self, key: &str) -> Option<Tensor<'_>> {
+        let stored = self.tensors.get(key)?;
+        Some(self.tensor(stored, storage(stored.dtype)?))
     }
 
     fn tensor(&self, stored: &Stored, storage: Storage) -> Tensor<'_> {
@@ -131,5 +151,26 @@ fn storage(dtype: Dtype) -> Option<Storage> {
         Dtype::F16 => Some(Storage::F16),
         Dtype::BF16 => Some(Storage::Bf16),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_covers_by_start_end_middle_or_name() {
+        let cases = [
+            ("net.*", "net.layers.0", "subnet.layers"),
+            ("*.freqs", "rotary_emb.freqs", "freqs.0"),
+            ("*.transformers.1.*", "attentions.0.transformers.1.norm", "attentions.0.transformers.10.norm"),
+            ("position_ids", "position_ids", "x.position_ids"),
+            ("*", "anything", ""),
+        ];
+        for (pattern, covered, not) in cases {
+            let aside = SetAside { pattern: pattern.to_owned(), reason: "" };
+            assert!(aside.covers(covered), "{pattern} {covered}");
+            assert!(not.is_empty() || !aside.covers(not), "{pattern} {not}");
+        }
     }
 }

@@ -5,10 +5,15 @@
 use mindeye_config::{EngineConfig, ModelDimensions};
 use mindeye_engine::{Engine, NetworkFile, TensorSpec};
 use mindeye_exporter::bundle::Sizes;
-use mindeye_exporter::networks::Network;
+use mindeye_exporter::networks::{
+    Choices, ClipImage, Half, KlEncoder, Level, MindEye2Backbone, Network, Prior, Taesd, Unet, VaeEncoder, open,
+};
+use mindeye_exporter::onnx::messages::ModelProto;
 use mindeye_exporter::onnx::outline;
 use mindeye_exporter::random_init::random_weights;
 use mindeye_exporter::reference::Array;
+use mindeye_exporter::weights::Weights;
+use mindeye_exporter::{GraphRequest, export_graph};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::{Path, PathBuf};
@@ -100,15 +105,79 @@ pub fn miniature_sizes() -> Sizes {
     Sizes::of(&miniature(), 23).unwrap()
 }
 
+/// Every network that has weights, in miniature.
+pub fn miniatures() -> Vec<Box<dyn Network>> {
+    let sizes = miniature_sizes();
+    let latent_side = 64; // what a TAESD without a choice gets
+    let decoder = Taesd { channels: 5, stages: vec![2, 1], latent_side, ..Taesd::published(Half::Decoder) };
+    let encoder = Taesd { channels: 5, stages: vec![1, 2], latent_side, ..Taesd::published(Half::Encoder) };
+    vec![
+        Box::new(sizes.backbone),
+        Box::new(miniature_mindeye2()),
+        Box::new(Prior { rotary: 3, ..Prior::with(5, 12, 2, 3, 8) }),
+        Box::new(sizes.low_level),
+        Box::new(miniature_unet()),
+        Box::new(sizes.vae_decoder),
+        Box::new(miniature_vae_encoder()),
+        Box::new(decoder),
+        Box::new(encoder),
+        Box::new(miniature_clip()),
+    ]
+}
+
+pub fn miniature_mindeye2() -> MindEye2Backbone {
+    MindEye2Backbone { subject: 0, voxels: 23, hidden: 11, blocks: 3, tokens: 4, token_dim: 10, subjects: vec![0] }
+}
+
+/// Two levels, the outer with transformers on the way down only, the inner on both.
+pub fn miniature_unet() -> Unet {
+    let level = |channels, attends_up| Level { channels, attends_down: true, attends_up, heads: 2 };
+    Unet {
+        latent_side: 6,
+        token_dim: 7,
+        time_width: 10,
+        levels: vec![level(4, false), level(8, true)],
+        resnets: 1,
+        norm_groups: 2,
+        ..Unet::published()
+    }
+}
+
+fn miniature_vae_encoder() -> VaeEncoder {
+    let encoder = KlEncoder {
+        prefix: "encoder.".into(),
+        input: 3,
+        stages: vec![4, 8, 12],
+        resnets: 1,
+        output: 8,
+        norm_groups: 2,
+    };
+    VaeEncoder { moments: 8, latent_side: 6, encoder }
+}
+
+fn miniature_clip() -> ClipImage {
+    ClipImage { patch: 3, tokens: 10, width: 12, mlp: 17, layers: 2, heads: 3, token_dim: 7, ..ClipImage::published() }
+}
+
 /// Writes random weights of `network` as a user would have them: a folder with the network's usual file name and the
 /// settings beside it.
 pub fn model_folder(network: &dyn Network, folder: &Path, seed: u64) -> PathBuf {
-    let (file, settings, text) = match network.name() {
-        "backbone" => ("model.safetensors", "model.toml", toml::to_string(&miniature()).unwrap()),
-        "low-level" => ("low_level.safetensors", "model.toml", toml::to_string(&miniature()).unwrap()),
+    let diffusers = "diffusion_pytorch_model.safetensors";
+    let model = || ("model.toml", toml::to_string(&miniature()).unwrap());
+    let config = |text: &str| ("config.json", text.to_owned());
+    let (file, (settings, text)) = match network.name() {
+        "backbone" | "prior" => ("model.safetensors", model()),
+        "low-level" => ("low_level.safetensors", model()),
+        "unet" => {
+            let text = r#"{"_class_name": "UNet2DConditionModel", "norm_num_groups": 2, "sample_size": 6,
+                           "attention_head_dim": 2}"#;
+            (diffusers, config(text))
+        }
+        "taesd-decoder" | "taesd-encoder" => (diffusers, config(r#"{"_class_name": "AutoencoderTiny"}"#)),
+        "clip-image" => ("model.safetensors", config(r#"{"num_attention_heads": 3, "hidden_act": "quick_gelu"}"#)),
         _ => {
-            let config = r#"{"_class_name": "AutoencoderKL", "norm_num_groups": 2, "sample_size": 24}"#;
-            ("diffusion_pytorch_model.safetensors", "config.json", config.to_owned())
+            let text = r#"{"_class_name": "AutoencoderKL", "norm_num_groups": 2, "sample_size": 24}"#;
+            (diffusers, config(text))
         }
     };
     std::fs::create_dir_all(folder).unwrap();
@@ -116,6 +185,62 @@ pub fn model_folder(network: &dyn Network, folder: &Path, seed: u64) -> PathBuf 
     let path = folder.join(file);
     std::fs::write(&path, random_weights(&network.layout(), seed)).unwrap();
     path
+}
+
+/// The answers of a network's origin on random weights of its own: `w.*` are weights, `io.*` inputs and outputs.
+pub struct Fixture {
+    /// The weights as the origin would have saved them, with its configuration beside them.
+    pub folder: tempfile::TempDir,
+    tensors: Vec<Raw>,
+}
+
+impl Fixture {
+    /// The fixture called `name`, its weights as `file`.
+    pub fn new(name: &str, file: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.safetensors"));
+        let tensors = read_tensors(&path);
+        let folder = tempfile::tempdir().unwrap();
+        let weights = tensors.iter().filter_map(|t| Some(Raw { name: t.name.strip_prefix("w.")?.into(), ..t.clone() }));
+        write_tensors(&folder.path().join(file), &weights.collect::<Vec<_>>());
+        if let Some(config) = Weights::open(&path).unwrap().metadata().get("config") {
+            std::fs::write(folder.path().join("config.json"), config).unwrap();
+        }
+        Self { folder, tensors }
+    }
+
+    /// Input or output `name`.
+    pub fn io(&self, name: &str) -> Array {
+        array(self.tensors.iter().find(|t| t.name == format!("io.{name}")).unwrap())
+    }
+}
+
+/// On outputs of order one. ONNX Runtime sums thousands of float32 products in its own order: each sum is off by about
+/// sqrt(n) roundings of 6e-8, some 30 layers deep.
+pub const LARGEST: f64 = 1e-4;
+/// The same roundings, averaged over an output.
+pub const RELATIVE_RMS: f64 = 1e-5;
+
+pub fn assert_close(found: &Array, expected: &Array, what: &str) {
+    let distance = Distance::between(found, expected);
+    eprintln!("{what}: largest {:.1e}, relative RMS {:.1e}", distance.largest, distance.relative_rms);
+    assert!(distance.largest <= LARGEST && distance.relative_rms <= RELATIVE_RMS, "{what}: {distance:?}");
+}
+
+/// The reference's answer for the network `name` at `model`.
+pub fn reference(name: &str, model: &Path, choices: &Choices, inputs: &[Array]) -> Vec<Array> {
+    let (weights, network) = open(name, model, choices).unwrap();
+    let state = weights.fit(network.name(), &network.layout(), &network.set_aside()).unwrap();
+    network.reference(&state, inputs)
+}
+
+/// ONNX Runtime's answer for the graph exported from `model`, or `None` where there is no ONNX Runtime.
+pub fn exported(name: &str, model: &Path, choices: Choices, inputs: &[Array]) -> Option<Vec<Array>> {
+    let engine = onnx_runtime()?;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("graph.onnx");
+    let batch = inputs[0].shape[0];
+    export_graph(&GraphRequest { batch, choices, ..GraphRequest::new(name, model, &out) }).unwrap();
+    Some(run(engine.as_ref(), &out, inputs))
 }
 
 /// A tensor of a safetensors file, taken out so that tests can change it.
@@ -150,4 +275,11 @@ pub fn write_tensors(path: &Path, tensors: &[Raw]) {
 pub fn array(raw: &Raw) -> Array {
     let values = raw.bytes.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b)));
     Array::new(&raw.shape, values.collect())
+}
+
+/// The model at `path` but for the digest of its weights file, which tells two files with equal tensors apart.
+pub fn nodes_and_weights(path: &Path) -> ModelProto {
+    let mut model = <ModelProto as prost::Message>::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
+    model.metadata_props.retain(|entry| entry.key != "weights_sha256");
+    model
 }

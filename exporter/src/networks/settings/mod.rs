@@ -1,12 +1,22 @@
 //! What tensor shapes do not tell: read from `config.json` or `model.toml` beside the weights, else as published.
 
+mod autoencoder;
+mod clip;
+mod unet;
+
+pub use clip::{Activation, ClipSettings};
+pub use unet::UnetSettings;
+
+pub(super) use autoencoder::check_tiny;
+
 use crate::ExportError;
+use autoencoder::AutoencoderConfig;
 use mindeye_config::ModelDimensions;
-use serde::Deserialize;
-use std::path::Path;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
 
 /// `config/model/mindeye1-subj01.toml`: what a `model.toml` need not repeat.
-const PUBLISHED_MODEL: &str = include_str!("../../../config/model/mindeye1-subj01.toml");
+const PUBLISHED_MODEL: &str = include_str!("../../../../config/model/mindeye1-subj01.toml");
 /// Groups of the published networks' group normalisations.
 const PUBLISHED_NORM_GROUPS: usize = 32;
 /// The largest picture side that is taken to be meant.
@@ -27,21 +37,6 @@ impl Default for Settings {
     }
 }
 
-/// The part of diffusers' `config.json` that changes a graph; the rest is told by tensor shapes.
-#[derive(Debug, Deserialize)]
-struct AutoencoderConfig {
-    #[serde(rename = "_class_name", default)]
-    class_name: Option<String>,
-    #[serde(default)]
-    act_fn: Option<String>,
-    #[serde(default)]
-    mid_block_add_attention: Option<bool>,
-    #[serde(default)]
-    norm_num_groups: Option<usize>,
-    #[serde(default)]
-    sample_size: Option<usize>,
-}
-
 impl Settings {
     /// Reads `config.json` and `model.toml` beside the weights file at `weights`, where they exist.
     ///
@@ -53,21 +48,23 @@ impl Settings {
         if model.exists() {
             settings.norm_groups = read_model(&model)?.norm_groups;
         }
-        let config = weights.with_file_name("config.json");
-        if config.exists() {
-            settings.apply_config(&config)?;
+        if let Some((path, config)) = config_beside::<AutoencoderConfig>(weights)? {
+            config.check(&path)?;
+            settings.norm_groups = config.norm_num_groups.unwrap_or(settings.norm_groups);
+            settings.sample_size = config.sample_size.or(settings.sample_size);
         }
         Ok(settings)
     }
+}
 
-    fn apply_config(&mut self, path: &Path) -> Result<(), ExportError> {
-        let text = read(path)?;
-        let config: AutoencoderConfig = serde_json::from_str(&text).map_err(|e| refuse(path, ".", e.to_string()))?;
-        config.check(path)?;
-        self.norm_groups = config.norm_num_groups.unwrap_or(self.norm_groups);
-        self.sample_size = config.sample_size.or(self.sample_size);
-        Ok(())
+/// `config.json` beside the weights file at `weights`, where there is one.
+fn config_beside<T: DeserializeOwned>(weights: &Path) -> Result<Option<(PathBuf, T)>, ExportError> {
+    let path = weights.with_file_name("config.json");
+    if !path.exists() {
+        return Ok(None);
     }
+    let config = serde_json::from_str(&read(&path)?).map_err(|e| refuse(&path, ".", e.to_string()))?;
+    Ok(Some((path, config)))
 }
 
 /// The dimensions in `model.toml`; keys that it leaves out are the published model's.
@@ -87,23 +84,24 @@ fn read(path: &Path) -> Result<String, ExportError> {
     std::fs::read_to_string(path).map_err(|source| ExportError::Unreadable { path: path.to_path_buf(), source })
 }
 
-impl AutoencoderConfig {
-    fn check(&self, path: &Path) -> Result<(), ExportError> {
-        let class = self.class_name.as_deref().unwrap_or("AutoencoderKL");
-        if class != "AutoencoderKL" {
-            return Err(refuse(path, "_class_name", format!("this version draws AutoencoderKL, found {class}")));
-        }
-        let activation = self.act_fn.as_deref().unwrap_or("silu");
-        if !["silu", "swish"].contains(&activation) {
-            return Err(refuse(path, "act_fn", format!("AutoencoderKL is drawn with silu, found {activation}")));
-        }
-        if self.mid_block_add_attention == Some(false) {
-            return Err(refuse(path, "mid_block_add_attention", "must be true, found false".into()));
-        }
-        if let Some(side) = self.sample_size.filter(|side| !(1..=LARGEST_SAMPLE).contains(side)) {
-            return Err(refuse(path, "sample_size", format!("must be 1 to {LARGEST_SAMPLE}, found {side}")));
-        }
-        Ok(())
+/// Refuses a side of a picture or latent that nobody can mean.
+fn check_side(path: &Path, side: Option<usize>) -> Result<(), ExportError> {
+    match side.filter(|side| !(1..=LARGEST_SAMPLE).contains(side)) {
+        Some(side) => Err(refuse(path, "sample_size", format!("must be 1 to {LARGEST_SAMPLE}, found {side}"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a `key` that has another value than the only one that is drawn; a key that is absent has it.
+fn must_be<T: PartialEq + std::fmt::Debug>(
+    path: &Path,
+    key: &'static str,
+    found: Option<&T>,
+    drawn: &T,
+) -> Result<(), ExportError> {
+    match found.filter(|found| *found != drawn) {
+        Some(found) => Err(refuse(path, key, format!("this version draws {drawn:?}, found {found:?}"))),
+        None => Ok(()),
     }
 }
 
@@ -160,7 +158,10 @@ mod tests {
     #[test]
     fn an_architecture_that_is_not_drawn_is_refused_by_its_key() {
         let cases = [
-            (r#"{"_class_name": "VQModel"}"#, "key `_class_name`: this version draws AutoencoderKL, found VQModel"),
+            (
+                r#"{"_class_name": "VQModel"}"#,
+                r#"key `_class_name`: this version draws "AutoencoderKL", found "VQModel""#,
+            ),
             (r#"{"act_fn": "relu"}"#, "key `act_fn`"),
             (r#"{"mid_block_add_attention": false}"#, "key `mid_block_add_attention`"),
             (r#"{"sample_size": 99999999}"#, "key `sample_size`: must be 1 to 16384"),

@@ -1,0 +1,70 @@
+//! The residual block and the attention of Stable Diffusion's picture networks, autoencoder and UNet alike.
+
+use super::recipes::{Drawing, VAE_EPSILON};
+use crate::onnx::{GraphError, Wire};
+use crate::weights::Layout;
+
+/// Appends a residual block from `inner` to `out` channels, without a time embedding.
+pub(super) fn add_resnet(layout: &mut Layout, key: &str, out: usize, inner: usize) {
+    layout.norm(&format!("{key}.norm1"), inner);
+    layout.conv(&format!("{key}.conv1"), out, inner, 3);
+    layout.norm(&format!("{key}.norm2"), out);
+    layout.conv(&format!("{key}.conv2"), out, out, 3);
+    if out != inner {
+        layout.conv(&format!("{key}.conv_shortcut"), out, inner, 1);
+    }
+}
+
+/// Appends a single-head attention of a picture to itself.
+pub(super) fn add_attention(layout: &mut Layout, key: &str, channels: usize) {
+    layout.norm(&format!("{key}.group_norm"), channels);
+    for projection in ["to_q", "to_k", "to_v", "to_out.0"] {
+        layout.linear(&format!("{key}.{projection}"), channels, channels);
+    }
+}
+
+impl Drawing<'_, '_> {
+    /// A residual block of the autoencoder.
+    pub(super) fn vae_resnet(&mut self, key: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
+        self.resnet(key, x, (groups, VAE_EPSILON), None)
+    }
+
+    /// x + conv2(SiLU(norm2(conv1(SiLU(norm1(x))) + time))), with a 1x1 convolution on x where the block has one.
+    /// `norm` is groups and epsilon; `time` [B, E] goes through `time_emb_proj` onto every channel.
+    pub(super) fn resnet(
+        &mut self,
+        key: &str,
+        x: &Wire,
+        (groups, epsilon): (usize, f32),
+        time: Option<&Wire>,
+    ) -> Result<Wire, GraphError> {
+        let mut h = self.group_norm(&format!("{key}.norm1"), x, groups, epsilon)?;
+        h = self.silu(&format!("{key}.norm1/silu"), &h)?;
+        h = self.conv(&format!("{key}.conv1"), &h)?;
+        if let Some(time) = time {
+            let shift = self.linear(&format!("{key}.time_emb_proj"), time)?;
+            let per_channel = [shift.shape(), &[1, 1]].concat();
+            let shift = self.graph.reshape(&format!("{key}.time_emb_proj/per_channel"), &shift, &per_channel)?;
+            h = self.graph.add(&format!("{key}.conv1/time"), &h, &shift)?;
+        }
+        h = self.group_norm(&format!("{key}.norm2"), &h, groups, epsilon)?;
+        h = self.silu(&format!("{key}.norm2/silu"), &h)?;
+        h = self.conv(&format!("{key}.conv2"), &h)?;
+        let same = h.shape() == x.shape();
+        let shortcut = if same { x.clone() } else { self.conv(&format!("{key}.conv_shortcut"), x)? };
+        self.graph.add(key, &shortcut, &h)
+    }
+
+    /// Single-head attention of every place of a picture to every other, added to the picture.
+    pub(super) fn picture_attention(&mut self, key: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
+        let normed = self.group_norm(&format!("{key}.group_norm"), x, groups, VAE_EPSILON)?;
+        let places = self.places(&format!("{key}/places"), &normed)?;
+        let q = self.linear(&format!("{key}.to_q"), &places)?;
+        let k = self.linear(&format!("{key}.to_k"), &places)?;
+        let v = self.linear(&format!("{key}.to_v"), &places)?;
+        let mixed = self.attention(&format!("{key}/attention"), &q, &k, &v)?;
+        let mixed = self.linear(&format!("{key}.to_out.0"), &mixed)?;
+        let picture = self.picture(&format!("{key}/picture"), &mixed, x.shape())?;
+        self.graph.add(key, x, &picture)
+    }
+}
