@@ -10,6 +10,7 @@ use mindeye_config::{
     BetaConfig, BetaKind, Clock, ConfoundConfig, Confounds, Drift, DriftConfig, Hrf, HrfConfig, NoiseConfig,
     NoiseModel, PreprocessConfig, SystemClock,
 };
+use mindeye_preprocess::motion::Motion;
 use mindeye_preprocess::{Event, Grid, Mask, RawVolume, RunPlan, RunPreprocessor, VoxelType, ZscoreTable};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -73,7 +74,7 @@ fn stream(recipe: &PreprocessConfig, volumes: &[Vec<u8>], clock: &dyn Clock) -> 
     for (index, bytes) in volumes.iter().enumerate() {
         let raw = RawVolume::new(VoxelType::Float32, VOXELS, bytes).expect("a volume of its mask");
         run.resample(raw).expect("finite voxels");
-        let motion = std::array::from_fn(|axis| 0.01 * ((index * (axis + 3)) as f64 * 0.37).sin());
+        let motion = Motion(std::array::from_fn(|axis| 0.01 * ((index * (axis + 3)) as f64 * 0.37).sin()));
         let before = clock.now();
         run.advance_with_motion(index as u32, index as f64 * TR_S, motion).expect("volumes in order");
         let updated = clock.now();

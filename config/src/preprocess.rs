@@ -113,7 +113,7 @@ fn window_end() -> f64 {
 }
 
 fn ridge() -> f64 {
-    0.5
+    1.0
 }
 
 fn ridge_drift() -> f64 {

@@ -1,6 +1,7 @@
 //! One run from its first volume to its last beta, offline and online alike: the caller brings the time.
 
 use crate::glm::{Glm, Past, Responses};
+use crate::motion::Motion;
 use crate::trial::{Lag, SAME_TIME_S, Timing, Trial};
 use crate::zscore::require_equal;
 use crate::{
@@ -139,15 +140,14 @@ impl RunPreprocessor {
     /// [`PreprocessError::NothingResampled`] without a new volume, [`PreprocessError::Time`] or
     /// [`PreprocessError::Order`] if it does not come after the newest one; nothing is changed then.
     pub fn advance(&mut self, index: u32, start_s: f64) -> Result<(), PreprocessError> {
-        self.advance_with_motion(index, start_s, [0.0; 6])
+        self.advance_with_motion(index, start_s, Motion::STILL)
     }
 
-    /// The same with the head at `motion` (mm, mm, mm, rad, rad, rad against the reference), which becomes a
-    /// confound where the recipe says so.
+    /// The same with the head at `motion`, which becomes a confound where the recipe says so.
     ///
     /// # Errors
     /// As [`RunPreprocessor::advance`], also for a motion that is not finite.
-    pub fn advance_with_motion(&mut self, index: u32, start_s: f64, motion: [f64; 6]) -> Result<(), PreprocessError> {
+    pub fn advance_with_motion(&mut self, index: u32, start_s: f64, motion: Motion) -> Result<(), PreprocessError> {
         self.take_in(index, start_s, motion, Use::Kept)
     }
 
@@ -156,16 +156,16 @@ impl RunPreprocessor {
     ///
     /// # Errors
     /// As [`RunPreprocessor::advance_with_motion`].
-    pub fn advance_censored(&mut self, index: u32, start_s: f64, motion: [f64; 6]) -> Result<(), PreprocessError> {
+    pub fn advance_censored(&mut self, index: u32, start_s: f64, motion: Motion) -> Result<(), PreprocessError> {
         self.take_in(index, start_s, motion, Use::Censored)
     }
 
-    fn take_in(&mut self, index: u32, start_s: f64, motion: [f64; 6], use_: Use) -> Result<(), PreprocessError> {
+    fn take_in(&mut self, index: u32, start_s: f64, motion: Motion, use_: Use) -> Result<(), PreprocessError> {
         if !self.resampled {
             return Err(PreprocessError::NothingResampled { index });
         }
         self.check_order(index, start_s)?;
-        if let Some(value) = motion.into_iter().find(|parameter| !parameter.is_finite()) {
+        if let Some(value) = motion.0.into_iter().find(|parameter| !parameter.is_finite()) {
             return Err(PreprocessError::Time { what: "motion", rule: "finite", value });
         }
         if use_ == Use::Kept {

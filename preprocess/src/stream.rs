@@ -3,6 +3,7 @@
 use crate::design::DoubleGamma;
 use crate::glm::{Glm, Responses};
 use crate::moments::finite_or_zero;
+use crate::motion::Motion;
 use crate::zscore::require_equal;
 use crate::{Pattern, PreprocessError, RunPlan, RunningMoments, Stage};
 use mindeye_config::{NoiseConfig, PreprocessConfig};
@@ -31,8 +32,8 @@ pub struct StreamVolume<'a> {
     pub index: u32,
     /// Acquisition start, seconds since volume 0.
     pub start_s: f64,
-    /// Head position, mm and rad.
-    pub motion: [f64; 6],
+    /// Head motion against the reference.
+    pub motion: Motion,
     /// The mask's voxels, scanner's units.
     pub pattern: &'a Pattern,
 }
@@ -96,7 +97,7 @@ impl ResidualStream {
 
     fn check(&self, volume: &StreamVolume<'_>) -> Result<(), PreprocessError> {
         require_equal("volume", "stream", "voxels", volume.pattern.len(), self.baseline.mean().len())?;
-        if let Some(value) = [volume.start_s].iter().chain(&volume.motion).find(|value| !value.is_finite()) {
+        if let Some(value) = [volume.start_s].iter().chain(&volume.motion.0).find(|value| !value.is_finite()) {
             return Err(PreprocessError::Time { what: "start_s and motion", rule: "finite", value: *value });
         }
         match self.newest {

@@ -121,7 +121,7 @@ fn recursive_equals_batch_at_every_trial_and_lag() {
             assert!(worst < tolerance, "{kind:?} {name}: {worst:e}");
         }
     }
-    println!("{}", table.join("\n"));
+    eprintln!("{}", table.join("\n"));
 }
 
 /// What may happen to a run, and the run it leaves.
@@ -184,7 +184,7 @@ fn gaps_clocks_and_censored_volumes_leave_the_batch_fit_of_the_true_times() {
                 true => beyond_the_plan(&recipe, &run, &betas),
             };
             let tolerance = if noise == NoiseModel::Ar1 { AR1 } else { ORDINARY };
-            println!("{name}, {noise:?}: {worst:.1e} over {} betas, {} missed", betas.len(), missed.len());
+            eprintln!("{name}, {noise:?}: {worst:.1e} over {} betas, {} missed", betas.len(), missed.len());
             assert!(worst < tolerance, "{name}, {noise:?}: {worst:e}");
         }
     }

@@ -111,7 +111,7 @@ pub(crate) fn manifest() -> BundleManifest {
             latent_scale: 0.18215,
         },
         estimator: Estimator {
-            ridge: Some([0.5, 4.0, 8.0]),
+            ridge: Some([1.0, 4.0, 8.0]),
             hrf_height: Some(HrfHeight::Peak),
             drift_cutoff_hz: Some(0.01),
             ..estimator()

@@ -1,7 +1,7 @@
 //! The networks of the method: each knows its sizes, its tensors, its graph and its reference answer.
 //!
 //! Adding one: a file with a struct of sizes read from tensor shapes, [`Network`] for it, its arithmetic in
-//! `reference/`, a row in [`open`]. Everything else (strict reading, writing, goldens, tests) follows from the trait.
+//! `reference/`, a row in `registry`. Everything else (strict reading, writing, goldens, tests) follows from the trait.
 
 mod backbone;
 mod clip_image;

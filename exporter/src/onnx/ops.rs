@@ -45,7 +45,7 @@ impl Sweep {
 }
 
 impl Graph<'_> {
-    /// `x W^T + b` for `x` [M, K], `weight` [N, K] as PyTorch stores it, `bias` [N]: [M, N].
+    /// `x W^T + b` for `x` [M, K], `weight` [N, K] as PyTorch stores it, `bias` `[N]`: `[M, N]`.
     ///
     /// # Errors
     /// Shapes that do not go together; so for every operator here.
@@ -97,7 +97,7 @@ impl Graph<'_> {
         self.node("LayerNormalization", node, &inputs, attributes, x.shape())
     }
 
-    /// Normalises each channel of each example over all further axes: `x` [B, C, ..], `gain` and `offset` [C].
+    /// Normalises each channel of each example over all further axes: `x` [B, C, ..], `gain` and `offset` `[C]`.
     ///
     /// # Errors
     /// Shapes that do not go together.
@@ -117,7 +117,7 @@ impl Graph<'_> {
         self.node("InstanceNormalization", node, &[x, gain, offset], vec![float("epsilon", epsilon)], x.shape())
     }
 
-    /// Convolution of `x` [B, I, H, W] with `weight` [O, I, K, K], moved as `sweep` says, and perhaps a `bias` [O].
+    /// Convolution of `x` [B, I, H, W] with `weight` [O, I, K, K], moved as `sweep` says, and perhaps a `bias` `[O]`.
     ///
     /// # Errors
     /// Shapes that do not go together.

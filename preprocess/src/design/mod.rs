@@ -13,6 +13,7 @@ pub use drift::DriftBasis;
 pub use hrf::{DoubleGamma, Regressor};
 
 use crate::Event;
+use crate::motion::Motion;
 use mindeye_config::{Confounds, HrfHeight, PreprocessConfig};
 
 /// What of a volume the design depends on.
@@ -20,10 +21,9 @@ use mindeye_config::{Confounds, HrfHeight, PreprocessConfig};
 pub(crate) struct Acquisition {
     /// Start, seconds since volume 0.
     pub(crate) start_s: f64,
-    /// Head position, mm and rad.
-    pub(crate) motion: [f64; 6],
-    /// Head position at the volume that came before; its own for the first.
-    pub(crate) motion_before: [f64; 6],
+    pub(crate) motion: Motion,
+    /// Motion of the volume that came before; its own for the first.
+    pub(crate) motion_before: Motion,
 }
 
 /// The nuisance columns and the times at which all columns are evaluated.

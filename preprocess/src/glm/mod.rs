@@ -24,6 +24,7 @@ pub(crate) use responses::Responses;
 
 use crate::design::{Acquisition, Design};
 use crate::moments::finite_or_zero;
+use crate::motion::Motion;
 use crate::window::MeanOf;
 use crate::{Event, MissedReason, Pattern};
 use fit::fit;
@@ -116,7 +117,7 @@ impl Glm {
     }
 
     /// Takes a volume in; `None` is a censored one, whose motion counts and whose voxels do not.
-    pub(crate) fn advance(&mut self, index: u32, start_s: f64, motion: [f64; 6], kept: Option<&Pattern>) {
+    pub(crate) fn advance(&mut self, index: u32, start_s: f64, motion: Motion, kept: Option<&Pattern>) {
         let motion_before = self.history.volumes().last().map_or(motion, |volume| volume.acquisition.motion);
         let acquisition = Acquisition { start_s, motion, motion_before };
         self.history.push(index, acquisition, kept);

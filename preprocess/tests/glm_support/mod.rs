@@ -5,6 +5,7 @@ use mindeye_config::{
     BetaConfig, BetaKind, BetaUnit, ConfoundConfig, Confounds, Drift, DriftConfig, Hrf, HrfConfig, HrfHeight,
     NoiseModel, PreprocessConfig,
 };
+use mindeye_preprocess::motion::Motion;
 use mindeye_preprocess::{DoubleGamma, DriftBasis, Event, Regressor};
 use std::f64::consts::TAU;
 
@@ -98,7 +99,7 @@ impl Default for Simulation {
 pub(crate) struct Volume {
     pub(crate) index: u32,
     pub(crate) start_s: f64,
-    pub(crate) motion: [f64; 6],
+    pub(crate) motion: Motion,
     pub(crate) censored: bool,
     pub(crate) values: Vec<f32>,
 }
@@ -146,7 +147,7 @@ impl Simulation {
                 (baseline[voxel] * (1.0 + percent / 100.0 + noise[voxel] / self.sfnr)) as f32
             };
             let values = (0..self.voxels).map(value).collect();
-            volumes.push(Volume { index, start_s, motion, censored: false, values });
+            volumes.push(Volume { index, start_s, motion: Motion(motion), censored: false, values });
             let fresh = (1.0 - self.rho * self.rho).sqrt();
             noise.iter_mut().for_each(|n| *n = self.rho * *n + fresh * random.normal());
         }
@@ -254,9 +255,14 @@ impl Batch<'_> {
         let rows: Vec<Vec<f64>> = kept.iter().enumerate().map(row).collect();
         let mut ridge = vec![0.0; rows[0].len()];
         if self.recipe.beta.kind == BetaKind::RidgeLsa {
-            let trials = others.len() + 1;
-            let from = ridge.len() - trials;
-            ridge[from..].fill(self.recipe.beta.ridge_alpha * self.energy(events[0].duration_s));
+            let beta = &self.recipe.beta;
+            let trials = ridge.len() - others.len() - 1;
+            let motion = self.confounds(volumes, 0).len();
+            for (column, penalty) in ridge[1..1 + motion].iter_mut().enumerate() {
+                *penalty = beta.ridge_motion_mm2 / if column % 6 < 3 { 1.0 } else { 2500.0 };
+            }
+            ridge[1 + motion..trials].fill(beta.ridge_drift);
+            ridge[trials..].fill(beta.ridge_alpha * self.energy(events[0].duration_s));
         }
         Some((rows, ridge))
     }
@@ -267,7 +273,7 @@ impl Batch<'_> {
     }
 
     fn confounds(&self, volumes: &[Volume], at: usize) -> Vec<f64> {
-        let (now, before) = (volumes[at].motion, volumes[at.saturating_sub(1)].motion);
+        let (now, before) = (volumes[at].motion.0, volumes[at.saturating_sub(1)].motion.0);
         let squared = |motion: [f64; 6]| motion.map(|r| r * r).to_vec();
         match self.recipe.confounds.kind {
             Confounds::None => vec![],
@@ -329,6 +335,11 @@ impl Qr {
         let scale = if independent { 1.0 / left.sqrt() } else { 0.0 };
         self.q.push(column.into_iter().map(|c| scale * c).collect());
         self.independent.push(independent);
+    }
+
+    /// How much of a row's own datum its fit follows.
+    pub(crate) fn leverage(&self, row: usize) -> f64 {
+        self.q.iter().map(|q| q[row] * q[row]).sum()
     }
 
     /// R's last diagonal: one over the root of the last coefficient's variance in units of the noise's.

@@ -1,6 +1,6 @@
 """Writes exporter/tests/fixtures/tiny_clip.safetensors: transformers' CLIPVisionModelWithProjection on random weights.
 
-    python make_clip_fixture.py OUT.safetensors
+    python _make_clip_fixture.py OUT.safetensors
 
 The image tokens are those of MindEye: post_layernorm and visual_projection on every token of the last hidden state, all
 divided by the length of token 0. Once with `quick_gelu` and once with `gelu`. Weights `w.*`, inputs and outputs `io.*`,

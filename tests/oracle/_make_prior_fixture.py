@@ -1,6 +1,6 @@
 """Writes exporter/tests/fixtures/tiny_prior.safetensors: dalle2-pytorch's own layers as MindEye's diffusion prior.
 
-    python make_prior_fixture.py OUT.safetensors
+    python _make_prior_fixture.py OUT.safetensors
 
 Attention, feed-forward, position bias, time embedding, final norm and noise schedule are dalle2-pytorch's classes as
 they are; only what MindEye wrote itself is written here: the order of the tokens (brain, time, noised image plus its

@@ -1,11 +1,11 @@
 """Holds exported graphs of published size to PyTorch's answers on the same random weights.
 
-    python check_full_size.py EXPORTER [unet|prior|clip-image|vae-encoder...]
+    python _check_full_size.py EXPORTER [unet|prior|clip-image|vae-encoder...]
 
 EXPORTER is the `mindeye-export` program. For each network: random weights as its origin saves them, a graph of them, one
 forward pass in PyTorch and one in ONNX Runtime on the CPU. Prints both differences and ends with 1 if one is too large.
 Needs 10 GB of memory and as much room for temporary files, and: pip install torch diffusers transformers onnxruntime, and
-for the prior what make_prior_fixture.py needs.
+for the prior what _make_prior_fixture.py needs.
 """
 
 import subprocess
@@ -34,7 +34,7 @@ def unet(folder):
 
 
 def clip_image(folder):
-    from make_clip_fixture import image_tokens
+    from _make_clip_fixture import image_tokens
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     sizes = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
@@ -56,7 +56,7 @@ def vae_encoder(folder):
 
 
 def prior(folder):
-    import make_prior_fixture as origin
+    import _make_prior_fixture as origin
     from safetensors.torch import save_file
 
     origin.DIM, origin.DEPTH, origin.HEADS, origin.HEAD_DIM, origin.TOKENS = 768, 6, 12, 64, 257
