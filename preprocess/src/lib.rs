@@ -1,17 +1,17 @@
 //! From raw volumes to single-trial betas: the same stages offline and online.
 //!
 //! ```text
-//!   RawVolume ──Gather──► Pattern ──► RunningMoments ──► VolumeRing        (every volume)
-//!   bytes       mask      f32[V]      mean, SD           last N, gaps
+//!   RawVolume ──Gather──► Pattern ──► RunningMoments ──► VolumeRing or GLM (every volume)
+//!   bytes       mask      f32[V]      mean, SD           last N     all
 //!                                                            │
-//!   Event ──────────────────────► due at onset + lag ────────┴──► TrialBeta ──ZscoreTable──► z-scored Pattern
+//!   Event ──────────────────────► due at onset + lag ────────┴──► TrialBeta ──Normaliser──► z-scored Pattern
 //! ```
 //!
 //! [`RunPreprocessor`] is the whole of it, read top to bottom; [`Stage`] and [`conformance`] hold its parts to the same
 //! promises; [`phantom`] is the simulated head for tests, demo and benches; [`read_bold`] streams a recorded run.
 //!
 //! Deliberately absent: sockets, a clock (the caller times each call), threads of its own, names of stimuli.
-//! Not there yet: motion correction, a design with haemodynamic response and drift (GLM).
+//! Not there yet: motion correction inside [`RunPreprocessor`] (its stage is [`motion`]), which takes motion by the volume.
 
 mod affine;
 mod beta;

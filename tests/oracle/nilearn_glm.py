@@ -1,16 +1,23 @@
 """Nilearn 0.14.1 as the oracle of the single-trial GLM.
 
+    nilearn_glm.py                runs preprocess/tests/nilearn.rs, which asks the verbs below
     nilearn_glm.py hrf            constants and shapes: our double gammas against nilearn's, number by number
+    nilearn_glm.py cosines        number of drift columns for runs of every length
     nilearn_glm.py fit < CASES    betas of nilearn's run_glm for designs and data that Rust hands over
     nilearn_glm.py time           time of nilearn's LSS refit per trial at the size of the bench
 
-Everything is JSON on standard output. Not part of the product: the tests skip where Python has no nilearn.
+Requests come as JSON on standard input, answers go as JSON to standard output. Not part of the product: the tests
+skip without `MINDEYE_NILEARN_PYTHON`.
 """
 
 import json
+import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 
+import nilearn
 import numpy as np
 from nilearn.glm.first_level import hemodynamic_models as hm
 from nilearn.glm.first_level import make_first_level_design_matrix, run_glm
@@ -106,10 +113,19 @@ def time_refits():
                     call(volumes, events, noise_model)
                     seconds.append(time.perf_counter() - start)
                 row[f"trial {trial}"] = round(1e3 * min(seconds), 1)
-    return {"milliseconds": timings, "version": __import__("nilearn").__version__}
+    return {"milliseconds": timings, "version": nilearn.__version__}
+
+
+def test():
+    """The Rust side asks; this Python answers."""
+    command = ["cargo", "test", "-p", "mindeye-preprocess", "--test", "nilearn", "--", "--nocapture"]
+    root = Path(__file__).resolve().parents[2]
+    return subprocess.run(command, cwd=root, env=os.environ | {"MINDEYE_NILEARN_PYTHON": sys.executable}).returncode
 
 
 def main():
+    if len(sys.argv) < 2:
+        sys.exit(test())
     what = sys.argv[1]
     if what == "hrf":
         answer = hrf(json.load(sys.stdin))
