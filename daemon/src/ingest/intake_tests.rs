@@ -59,6 +59,7 @@ fn a_run_start_is_refused_for_its_reason() {
         (RunStart { tr_s: 0.0, ..example_run("b") }, Reason::Malformed),
         (RunStart { tr_s: f64::NAN, ..example_run("b") }, Reason::Malformed),
         (RunStart { speed: Some(-1.0), ..example_run("b") }, Reason::Malformed),
+        (RunStart { expected_volumes: Some(u32::MAX), ..example_run("b") }, Reason::Malformed),
         (RunStart { slice_timing_s: Some(vec![0.0; 3]), ..example_run("b") }, Reason::Malformed),
         (RunStart { shape: [0, 3, 4], ..example_run("b") }, Reason::Malformed),
         (RunStart { shape: [1024, 1024, 1024], ..example_run("b") }, Reason::TooLarge),

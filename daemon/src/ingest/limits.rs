@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Longest side of a volume in voxels.
 const MAX_SIDE: usize = 1024;
 
+/// Longest run that can be planned: 100,000 volumes are two days at a TR of 2 s.
+const MAX_VOLUMES: u32 = 100_000;
+
 /// The limits of one daemon.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -98,6 +101,9 @@ fn check_numbers(start: &RunStart) -> Result<(), Refusal> {
     }
     if start.shape.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
         return malformed(format!("each side must be 1 to {MAX_SIDE} voxels, found {:?}", start.shape));
+    }
+    if let Some(volumes) = start.expected_volumes.filter(|volumes| !(1..=MAX_VOLUMES).contains(volumes)) {
+        return malformed(format!("expected_volumes must be 1 to {MAX_VOLUMES}, found {volumes}"));
     }
     if let Some(times) = start.slice_timing_s.as_ref().filter(|times| times.len() != start.shape[2]) {
         return malformed(format!("slice_timing_s has {} times for {} slices", times.len(), start.shape[2]));

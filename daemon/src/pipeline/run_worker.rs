@@ -3,7 +3,7 @@
 use super::{RunInfo, TrialSchedule, VolumeWork};
 use mindeye_config::{Clock, PreprocessConfig, Step, Timings};
 use mindeye_preprocess::{
-    Event, EventChange, Mask, PreprocessError, RawVolume, RunPreprocessor, TrialBeta, ZscoreTable,
+    Event, EventChange, Mask, PreprocessError, RawVolume, RunPlan, RunPreprocessor, TrialBeta, ZscoreTable,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,12 +73,14 @@ impl RunWorker {
     /// What preprocessing says about recipe, mask and statistics.
     pub fn new(recipe: &Recipe, run: Arc<RunInfo>) -> Result<Self, PreprocessError> {
         let tr_s = run.start.tr_s;
-        let preprocessor = RunPreprocessor::new(
+        let plan = RunPlan { volumes: run.start.expected_volumes, hrf_index: None };
+        let preprocessor = RunPreprocessor::planned(
             &recipe.preprocess,
             recipe.mask.clone(),
             recipe.zscore.clone(),
             tr_s,
             recipe.ring_volumes(tr_s),
+            &plan,
         )?;
         let mut worker = Self {
             preprocessor,
