@@ -34,6 +34,8 @@ pub(super) fn bundle_of_size(size: &str, scratch: &Path) -> Result<PathBuf, Fail
     let out = scratch.join("bundle");
     let mut export = Command::new(&exporter);
     export.args(["bundle", "--random-init", size, "--seed", "7", "--out"]).arg(&out);
+    // Standard output is the bench's own.
+    export.stdout(Stdio::null());
     let status = export.status().map_err(|error| Failure::unavailable(format!("{}: {error}", exporter.display())))?;
     if status.success() {
         return Ok(out);
