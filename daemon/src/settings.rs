@@ -2,7 +2,7 @@
 
 use crate::pipeline::Recipe;
 use crate::publish::Identity;
-use mindeye_config::{Clock, DaemonConfig, EngineKind, Failure, Origin, load};
+use mindeye_config::{Clock, Confounds, DaemonConfig, EngineKind, Failure, Origin, load};
 use mindeye_decode::{Bundle, BundleError, DecodeError, Decoder, WarmUpReport};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,6 +68,7 @@ pub fn prepare(dir: &Path, config: &DaemonConfig, clock: Arc<dyn Clock>) -> Resu
     let bundle = open_bundle(dir)?;
     let estimator_mismatch = compare_estimators(&bundle, config)?;
     check_lags(&bundle, config)?;
+    check_confounds(&bundle)?;
     let engine = mindeye_engine::start(&config.engine).map_err(|error| decode_failure(&DecodeError::from(error)))?;
     let (decoder, report) = Decoder::warm_up(&bundle, engine, clock).map_err(|error| decode_failure(&error))?;
     let identity = identity(&bundle, &report, config, estimator_mismatch);
@@ -105,6 +106,18 @@ fn check_lags(bundle: &Bundle, config: &DaemonConfig) -> Result<(), Failure> {
     }
     Err(Failure::usage(format!(
         "deadline.decode_after_s = {decode_after_s} s, but the bundle's first beta comes {first_s} s after onset"
+    )))
+}
+
+/// Zeros in the place of measured motion would be another estimator than the one named.
+fn check_confounds(bundle: &Bundle) -> Result<(), Failure> {
+    let kind = bundle.recipe.confounds.kind;
+    if kind == Confounds::None {
+        return Ok(());
+    }
+    Err(Failure::unavailable(format!(
+        "{}: preprocess.toml asks for confounds {kind:?}, but this version does not measure motion live",
+        bundle.dir.display()
     )))
 }
 
