@@ -167,10 +167,10 @@ impl Intake {
     /// The refusal to send.
     pub fn volume(&mut self, header: &VolumeHeader, voxels: &[u8], now: Moment) -> Result<VolumeVerdict, Refusal> {
         let named = |refusal: Refusal| refusal.of_run(header.run.as_str()).of_volume(header.index);
-        let limits = self.limits.clone();
+        let (max_volume_bytes, max_gap) = (self.limits.max_volume_bytes, self.limits.max_gap);
         let open = self.run_named(&header.run).map_err(named)?;
         open.heard = Some(now);
-        open.volume(header, voxels, &limits).map_err(named)
+        open.volume(header, voxels, max_volume_bytes, max_gap).map_err(named)
     }
 
     /// Judges an event.
@@ -288,15 +288,21 @@ impl OpenRun {
         }
     }
 
-    fn volume(&mut self, header: &VolumeHeader, voxels: &[u8], limits: &Limits) -> Result<VolumeVerdict, Refusal> {
+    fn volume(
+        &mut self,
+        header: &VolumeHeader,
+        voxels: &[u8],
+        max_volume_bytes: usize,
+        max_gap: u32,
+    ) -> Result<VolumeVerdict, Refusal> {
         self.check_kind(header)?;
-        check_not_too_large(voxels, limits.max_volume_bytes)?;
+        check_not_too_large(voxels, max_volume_bytes)?;
         let raw = self.check_voxels(header, voxels)?;
         let checksum = crc32fast::hash(voxels);
         if let Some(known) = self.checksums.get(&header.index) {
             return self.judge_known(header.index, *known == checksum);
         }
-        let gap_before = self.gap_before(header.index, limits.max_gap)?;
+        let gap_before = self.gap_before(header.index, max_gap)?;
         if let Some(voxel) = raw.first_non_finite() {
             let message = format!("voxel {voxel} is NaN or infinite");
             return Err(Refusal::new(Reason::NonFinite, message));
