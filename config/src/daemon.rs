@@ -217,6 +217,10 @@ impl Default for TrialConfig {
 
 impl Checked for DaemonConfig {
     fn check(&self) -> Result<(), Complaint> {
+        if let Some(session) = &self.session {
+            session.check().map_err(|c| c.within("session"))?;
+        }
+        self.check_feedback_lag()?;
         self.volumes.check().map_err(|c| c.within("volumes"))?;
         self.deadline.check().map_err(|c| c.within("deadline"))?;
         Complaint::unless(self.results.high_water_mark > 0, "results.high_water_mark", || "must be above 0".into())?;
@@ -236,6 +240,17 @@ impl Checked for DaemonConfig {
             },
         )?;
         Complaint::unless(self.trial.top_k > 0, "trial.top_k", || "must be above 0".into())
+    }
+}
+
+impl DaemonConfig {
+    /// An estimate made after the final answer is not decoded, and could never be fed back.
+    fn check_feedback_lag(&self) -> Result<(), Complaint> {
+        let Some(feedback) = self.session.as_ref().and_then(|session| session.feedback.as_ref()) else { return Ok(()) };
+        let decode_after_s = self.deadline.decode_after_s;
+        Complaint::unless(feedback.lag_s <= decode_after_s, "session.feedback.lag_s", || {
+            format!("must be at most deadline.decode_after_s = {decode_after_s}, found {}", feedback.lag_s)
+        })
     }
 }
 

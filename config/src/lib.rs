@@ -15,6 +15,7 @@ mod daemon;
 mod design;
 mod estimator;
 mod exit;
+mod feedback;
 mod hash;
 mod load;
 mod manifest;
@@ -37,6 +38,7 @@ pub use estimator::{
     BetaKind, BetaUnit, Confounds, Drift, Estimator, Hrf, HrfHeight, Mismatch, NoiseModel, ZscorePolicy,
 };
 pub use exit::{Exit, Failure, parse_command_line, run_program};
+pub use feedback::FeedbackConfig;
 pub use hash::{Sha256, hex, sha256_of_bytes, sha256_of_file};
 pub use load::{Checked, Complaint, ConfigError, from_toml, load};
 pub use manifest::{

@@ -1,10 +1,10 @@
 //! `session.toml`: who is in the scanner and what may be shown; fixed for the whole session.
 
-use crate::{Checked, Complaint, Name};
+use crate::{Checked, Complaint, FeedbackConfig, Name};
 use serde::{Deserialize, Serialize};
 
 /// A session. The daemon refuses runs that announce another session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionConfig {
     /// Name that `run_start.session` must carry.
@@ -14,10 +14,13 @@ pub struct SessionConfig {
     /// Generated pictures may be shown to the participant.
     #[serde(default)]
     pub participant_generated: bool,
+    /// The number that is fed back; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<FeedbackConfig>,
 }
 
 impl Checked for SessionConfig {
     fn check(&self) -> Result<(), Complaint> {
-        Ok(())
+        self.feedback.as_ref().map_or(Ok(()), |feedback| feedback.check().map_err(|c| c.within("feedback")))
     }
 }

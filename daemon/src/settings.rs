@@ -1,7 +1,7 @@
 //! From command line and files to a warm decoder: everything that can be wrong is wrong here, before a socket opens.
 
 use crate::pipeline::Recipe;
-use crate::publish::Identity;
+use crate::publish::{FeedbackPlan, Identity};
 use mindeye_config::{Clock, Confounds, DaemonConfig, EngineKind, Failure, Origin, load};
 use mindeye_decode::{Bundle, BundleError, DecodeError, Decoder, WarmUpReport};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,8 @@ pub struct Prepared {
     pub report: WarmUpReport,
     /// Who answers.
     pub identity: Identity,
+    /// What is fed back, if the session asks for it.
+    pub feedback: Option<Arc<FeedbackPlan>>,
 }
 
 /// Opens the bundle at `dir`, compares estimators, starts the engine and runs every golden case.
@@ -69,10 +71,11 @@ pub fn prepare(dir: &Path, config: &DaemonConfig, clock: Arc<dyn Clock>) -> Resu
     let estimator_mismatch = compare_estimators(&bundle, config)?;
     check_lags(&bundle, config)?;
     check_confounds(&bundle)?;
+    let feedback = feedback(&bundle, config)?;
     let engine = mindeye_engine::start(&config.engine).map_err(|error| decode_failure(&DecodeError::from(error)))?;
     let (decoder, report) = Decoder::warm_up(&bundle, engine, clock).map_err(|error| decode_failure(&error))?;
     let identity = identity(&bundle, &report, config, estimator_mismatch);
-    Ok(Prepared { bundle, decoder, report, identity })
+    Ok(Prepared { bundle, decoder, report, identity, feedback })
 }
 
 /// Opens the bundle at `dir` and checks every file.
@@ -107,6 +110,13 @@ fn check_lags(bundle: &Bundle, config: &DaemonConfig) -> Result<(), Failure> {
     Err(Failure::usage(format!(
         "deadline.decode_after_s = {decode_after_s} s, but the bundle's first beta comes {first_s} s after onset"
     )))
+}
+
+/// What the session wants to feed back must be in the gallery and among the estimates.
+fn feedback(bundle: &Bundle, config: &DaemonConfig) -> Result<Option<Arc<FeedbackPlan>>, Failure> {
+    let Some(wanted) = config.session.as_ref().and_then(|session| session.feedback.as_ref()) else { return Ok(None) };
+    let plan = FeedbackPlan::new(wanted, bundle.gallery.as_deref(), &bundle.recipe.revision_lags_s);
+    plan.map(|plan| Some(Arc::new(plan))).map_err(Failure::usage)
 }
 
 /// Zeros in the place of measured motion would be another estimator than the one named.

@@ -4,7 +4,7 @@
 
 use mindeye_config::{
     BUNDLE_FORMAT, BetaConfig, BetaKind, BetaUnit, Budget, BundleManifest, Confounds, DaemonConfig, DeadlineConfig,
-    Dimensions, Drift, Estimator, FileEntry, GalleryEntry, Hrf, HrfHeight, ModelDimensions, Name, NetworkEntry,
+    Dimensions, Drift, Estimator, FeedbackConfig, FileEntry, GalleryEntry, Hrf, HrfHeight, ModelDimensions, Name, NetworkEntry,
     NoiseModel, Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, Step, StepBudget, TensorEntry,
     ZscorePolicy, sha256_of_bytes,
 };
@@ -67,7 +67,19 @@ pub(crate) fn daemon() -> DaemonConfig {
 /// `session.toml`.
 pub(crate) fn session() -> SessionConfig {
     let name = |text| Name::new(text).unwrap();
-    SessionConfig { session: name("ses-1"), participant: name("sub-1"), participant_generated: false }
+    let feedback = FeedbackConfig {
+        targets: vec![name("scene-001")],
+        against: vec![name("scene-002")],
+        lag_s: 7.5,
+        baseline_trials: 10,
+        smoothing_trials: 3,
+    };
+    SessionConfig {
+        session: name("ses-1"),
+        participant: name("sub-1"),
+        participant_generated: false,
+        feedback: Some(feedback),
+    }
 }
 
 /// `preprocess.toml` with every optional key.

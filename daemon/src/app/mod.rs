@@ -77,8 +77,8 @@ impl Daemon {
         let results_file = results_file.map(|path| open_results(&path)).transpose()?;
         let operator_token = token()?;
 
-        let Prepared { bundle, decoder, identity, report } = prepared;
-        let wiring = Wiring::new(config, &bundle, identity, clock);
+        let Prepared { bundle, decoder, identity, report, feedback } = prepared;
+        let wiring = Wiring::new(config, &bundle, identity, feedback, clock);
         let router = wiring.router(volumes, bound(&context, zmq::PULL, WAKE)?);
         let publisher = wiring.publisher(results, results_file);
         let pages = wiring.pages(connected(&context, zmq::PUSH, WAKE)?, operator_token.clone());

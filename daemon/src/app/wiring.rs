@@ -7,7 +7,7 @@ use crate::journal::RecordedRun;
 use crate::pipeline::{
     DecodeContext, Mailbox, Patience, PreprocessContext, Typical, Work, decode_loop, preprocess_loop,
 };
-use crate::publish::{Frame, Identity, Latest, PublishEvent, Publisher, PublisherParts};
+use crate::publish::{FeedbackPlan, Frame, Identity, Latest, PublishEvent, Publisher, PublisherParts};
 use crate::settings::recipe;
 use crate::vitals::Vitals;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -58,6 +58,7 @@ pub(super) struct Wiring<'a> {
     config: &'a DaemonConfig,
     bundle: &'a Bundle,
     identity: Identity,
+    feedback: Option<Arc<FeedbackPlan>>,
     clock: Arc<dyn Clock>,
     latest: Arc<Latest>,
     frames: broadcast::Sender<Frame>,
@@ -67,11 +68,18 @@ pub(super) struct Wiring<'a> {
 }
 
 impl<'a> Wiring<'a> {
-    pub(super) fn new(config: &'a DaemonConfig, bundle: &'a Bundle, identity: Identity, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        config: &'a DaemonConfig,
+        bundle: &'a Bundle,
+        identity: Identity,
+        feedback: Option<Arc<FeedbackPlan>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             config,
             bundle,
             identity,
+            feedback,
             clock,
             latest: Arc::default(),
             frames: broadcast::channel(PAGE_BACKLOG).0,
@@ -112,6 +120,7 @@ impl<'a> Wiring<'a> {
             deadline_s: self.config.deadline.deadline_s,
             decode_after_s: self.config.deadline.decode_after_s,
             stale_after_s: self.config.http.stale_after_s,
+            feedback: self.feedback.clone(),
             results_file,
         })
     }

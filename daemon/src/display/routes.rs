@@ -47,9 +47,12 @@ async fn latest(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// No feedback source is configured in this version, so the number is always missing.
-async fn feedback() -> StatusCode {
-    StatusCode::NO_CONTENT
+/// The newest trial's number and nothing else; no content where it is missing or no run is open.
+async fn feedback(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.latest.feedback() {
+        Some(value) => ([(CONTENT_TYPE, "text/plain")], value.to_string()).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
 }
 
 /// Identifiers are looked up in the gallery; no part of a request becomes a path.

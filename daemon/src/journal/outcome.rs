@@ -58,6 +58,8 @@ pub enum OutcomeContent {
     },
     /// A page or stimulus computer says that it showed a picture.
     Shown(serde_json::Value),
+    /// A trial's feedback went out, or is missing for good.
+    Feedback(crate::publish::Feedback),
     /// An engine failed on a trial.
     Failed {
         /// Trial.

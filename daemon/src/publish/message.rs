@@ -1,6 +1,6 @@
 //! The JSON of result messages, field by field as the contract has it.
 
-use super::{Answer, TargetScore, VolumeNotice};
+use super::{Answer, Feedback, TargetScore, VolumeNotice};
 use crate::blind::StimulusImage;
 use crate::pipeline::{Effort, RunInfo};
 use crate::protocol::RESULT_PROTOCOL;
@@ -99,6 +99,16 @@ pub fn volume_json(notice: &VolumeNotice) -> Value {
         "motion": Value::Null, "framewise_displacement": Value::Null,
         "timings_ms": notice.timings, "gap_before": notice.gap_before,
         "clock": if notice.nominal { "nominal" } else { "acquisition" },
+    })
+}
+
+/// Topic `feedback`: a trial's number, or why it has none.
+#[must_use]
+pub fn feedback_json(run: &RunInfo, feedback: &Feedback) -> Value {
+    json!({
+        "protocol": RESULT_PROTOCOL, "type": "feedback",
+        "session": run.start.session, "run": run.start.run, "trial": feedback.trial,
+        "value": feedback.value, "raw": feedback.raw, "missing": feedback.missing,
     })
 }
 

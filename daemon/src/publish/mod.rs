@@ -5,6 +5,7 @@
 //! ```
 
 mod clerk;
+mod feedback;
 mod message;
 mod publisher;
 mod run;
@@ -14,7 +15,8 @@ mod status;
 mod trials;
 
 pub use clerk::{Answer, Clerk, Skip};
-pub use message::{Identity, TrialMessage, trial_json, volume_json};
+pub use feedback::{Feedback, FeedbackError, FeedbackPlan, FeedbackSeries, Missing};
+pub use message::{Identity, TrialMessage, feedback_json, trial_json, volume_json};
 pub use publisher::{Frame, Publisher, PublisherParts};
 pub use score::{RunningScore, TargetScore};
 pub use seed::noise_seed;

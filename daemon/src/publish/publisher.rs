@@ -4,7 +4,7 @@
 //! system at once and the disk with the next status message: a killed process loses nothing, a power cut at most that interval.
 
 use super::run::OpenRun;
-use super::{DaemonState, Identity, Latest, PublishEvent, StatusBoard, VolumeNotice, volume_json};
+use super::{DaemonState, FeedbackPlan, Identity, Latest, PublishEvent, StatusBoard, VolumeNotice, volume_json};
 use crate::blind::StimulusImage;
 use crate::journal::{AppendFile, JournalError, OUTCOMES_FILE, Outcome, OutcomeContent, read_outcomes};
 use crate::pipeline::RunInfo;
@@ -57,6 +57,8 @@ pub struct PublisherParts {
     pub decode_after_s: f64,
     /// When pages call themselves stale.
     pub stale_after_s: f64,
+    /// What is fed back, if anything.
+    pub feedback: Option<Arc<FeedbackPlan>>,
     /// A file that gets one line per trial message.
     pub results_file: Option<std::fs::File>,
 }
@@ -144,11 +146,12 @@ impl Publisher {
         let path = info.dir.join(OUTCOMES_FILE);
         let recorded = read_outcomes(&path).unwrap_or_else(|error| self.without_record(&error));
         let outcomes = AppendFile::create(&path).map_err(|error| self.trouble(error.to_string())).ok();
-        let mut run = OpenRun::new(info.clone(), outcomes);
+        let mut run = OpenRun::new(info.clone(), outcomes, self.parts.feedback.clone());
         if restored {
             run.remember(&recorded);
         }
         self.runs.push(run);
+        self.parts.latest.keep_feedback(None);
         self.board.run = Some(info.clone());
         self.board.next_index = 0;
         self.board.trouble = None;
@@ -174,18 +177,26 @@ impl Publisher {
     }
 
     fn closed(&mut self, run: &Arc<RunInfo>) {
+        let now = self.parts.clock.now();
         if let Some(open) = self.of_run(run) {
-            open.is_closed = true;
+            open.closed_at = Some(now);
         }
-        let others_are_open = self.runs.iter().any(|open| !open.is_closed);
+        let others_are_open = self.runs.iter().any(|open| open.closed_at.is_none());
         if !others_are_open && self.board.state != DaemonState::Stopped {
             self.set_state(DaemonState::Ready);
         }
     }
 
-    /// A closed run leaves once its last trial is final and its record is on the disk.
+    /// A closed run leaves once its last trial is final, its record is on the disk, and its last number is old.
     fn let_go(&mut self) {
-        self.runs.retain(|open| !open.is_closed || open.clerk.next_call().is_some());
+        let now = self.parts.clock.now();
+        let stale_after = Duration::from_secs_f64(self.parts.stale_after_s);
+        let is_over = |open: &OpenRun| open.closed_at.is_some_and(|closed_at| now.since(closed_at) > stale_after);
+        let before = self.runs.len();
+        self.runs.retain(|open| !is_over(open) || open.clerk.next_call().is_some());
+        if self.runs.is_empty() && before > 0 {
+            self.parts.latest.keep_feedback(None);
+        }
     }
 
     fn stimulus(&mut self, run: &Arc<RunInfo>, trial: u32, image: Option<StimulusImage>) {
@@ -220,7 +231,7 @@ impl Publisher {
     }
 
     fn stopped(&mut self, stopped: bool) {
-        let run_is_open = self.runs.iter().any(|open| !open.is_closed);
+        let run_is_open = self.runs.iter().any(|open| open.closed_at.is_none());
         self.set_state(match (stopped, run_is_open) {
             (true, _) => DaemonState::Stopped,
             (false, true) => DaemonState::Running,

@@ -1,10 +1,11 @@
 //! What the publisher keeps of one run: its clerk, its stimuli, its record.
 
-use super::Clerk;
+use super::{Clerk, FeedbackPlan, FeedbackSeries};
 use crate::blind::StimulusImage;
 use crate::journal::{AppendFile, Outcome, OutcomeContent};
 use crate::pipeline::RunInfo;
 use crate::protocol::EventFields;
+use mindeye_config::Moment;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,14 +17,29 @@ pub(super) struct OpenRun {
     pub(super) outcomes: Option<AppendFile>,
     /// Betas that an earlier process recorded, by trial and revision.
     pub(super) recorded_betas: BTreeMap<(u32, u32), Vec<u8>>,
-    pub(super) is_closed: bool,
+    /// The session's feedback, if it has one.
+    pub(super) feedback: Option<FeedbackSeries>,
+    /// When the run ended.
+    pub(super) closed_at: Option<Moment>,
 }
 
 impl OpenRun {
-    pub(super) fn new(info: Arc<RunInfo>, outcomes: Option<AppendFile>) -> Self {
+    pub(super) fn new(
+        info: Arc<RunInfo>,
+        outcomes: Option<AppendFile>,
+        feedback: Option<Arc<FeedbackPlan>>,
+    ) -> Self {
         let named = |event: &EventFields| Some((event.trial, event.image.clone()?));
         let images = info.start.events.iter().filter_map(named).collect();
-        Self { info, clerk: Clerk::new(), images, outcomes, recorded_betas: BTreeMap::new(), is_closed: false }
+        Self {
+            info,
+            clerk: Clerk::new(),
+            images,
+            outcomes,
+            recorded_betas: BTreeMap::new(),
+            feedback: feedback.map(FeedbackSeries::new),
+            closed_at: None,
+        }
     }
 
     /// Takes in what an earlier process published of this run.
@@ -41,6 +57,11 @@ impl OpenRun {
                 }
                 OutcomeContent::Beta { trial, beta_revision, .. } => {
                     self.recorded_betas.insert((*trial, *beta_revision), outcome.body.clone());
+                }
+                OutcomeContent::Feedback(given) => {
+                    if let Some(series) = &mut self.feedback {
+                        series.remember(*given);
+                    }
                 }
                 _ => {}
             }

@@ -88,6 +88,7 @@ pub struct Latest {
 struct Slots {
     status: Option<Frame>,
     trial: Vec<Frame>,
+    feedback: Option<f64>,
 }
 
 impl Latest {
@@ -104,6 +105,17 @@ impl Latest {
             }
             _ => {}
         }
+    }
+
+    /// Keeps the newest trial's number; `None` where it is missing.
+    pub fn keep_feedback(&self, value: Option<f64>) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).feedback = value;
+    }
+
+    /// The newest trial's number.
+    #[must_use]
+    pub fn feedback(&self) -> Option<f64> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).feedback
     }
 
     /// Status, then the revisions of the newest trial.

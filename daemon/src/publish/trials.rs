@@ -2,7 +2,10 @@
 
 use super::message::target;
 use super::publisher::{Publisher, frame};
-use super::{Answer, DueNotice, ProductNotice, TargetScore, TrialMessage, noise_seed, trial_json};
+use super::{
+    Answer, DueNotice, Feedback, FeedbackSeries, ProductNotice, TargetScore, TrialMessage, feedback_json, noise_seed,
+    trial_json,
+};
 use crate::journal::OutcomeContent;
 use crate::pipeline::{Decoded, Effort, RunInfo};
 use mindeye_config::{Moment, Sha256, Step, sha256_of_bytes};
@@ -34,6 +37,9 @@ impl Publisher {
         let Some(open) = self.of_run(&notice.run) else { return };
         let is_late = open.clerk.is_final(notice.beta.trial);
         let answer = open.clerk.product(notice);
+        if let (Decoded::Retrieval(retrieval), false) = (&notice.decoded, is_late) {
+            self.feedback(&notice.run, |series| series.scored(&notice.beta, retrieval));
+        }
         if is_late {
             self.write(&notice.run, late(notice), Vec::new());
         }
@@ -99,6 +105,18 @@ impl Publisher {
         let starts_trial = self.shown_trial.replace((info.start.run.to_string(), answer.trial))
             != Some((info.start.run.to_string(), answer.trial));
         self.send(frame("trial", &json, png), starts_trial);
+        if answer.is_final {
+            self.feedback(info, |series| series.closed(answer.trial));
+        }
+    }
+
+    /// A trial's number goes out as soon as it is there; that there will be none, with the final answer.
+    fn feedback(&mut self, run: &Arc<RunInfo>, give: impl FnOnce(&mut FeedbackSeries) -> Option<Feedback>) {
+        let given = self.of_run(run).and_then(|open| give(open.feedback.as_mut()?));
+        let Some(given) = given else { return };
+        self.write(run, OutcomeContent::Feedback(given), Vec::new());
+        self.parts.latest.keep_feedback(given.value);
+        self.send(frame("feedback", &feedback_json(run, &given), Vec::new()), false);
     }
 
     /// Writing and synchronising the due volume goes on beside everything else; an early answer may leave before it is done.
