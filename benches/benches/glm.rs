@@ -58,7 +58,7 @@ fn start(recipe: &PreprocessConfig) -> RunPreprocessor {
         Grid { dim: [VOXELS, 1, 1], affine: [[3., 0., 0., 0.], [0., 3., 0., 0.], [0., 0., 3., 0.], [0., 0., 0., 1.]] };
     let mask = Arc::new(Mask::from_voxels(grid, (0..VOXELS as u32).collect()).expect("a row of voxels is a mask"));
     let table = ZscoreTable::new(vec![7.5], VOXELS, vec![0.0; VOXELS], vec![1.0; VOXELS]).expect("finite numbers");
-    let plan = RunPlan { volumes: Some(VOLUMES), hrf_index: None };
+    let plan = RunPlan { volumes: Some(VOLUMES), ..RunPlan::default() };
     let mut run = RunPreprocessor::planned(recipe, mask, Arc::new(table), TR_S, 32, &plan).expect("a checked recipe");
     for trial in 0..((f64::from(VOLUMES) * TR_S - 12.0) / INTERVAL_S) as u32 {
         let onset_s = 9.0 + INTERVAL_S * f64::from(trial) + 0.1 * f64::from(trial % 7);

@@ -20,6 +20,7 @@ mod hash;
 mod load;
 mod manifest;
 mod model;
+mod motion;
 mod name;
 mod preprocess;
 mod runtime;
@@ -45,6 +46,7 @@ pub use manifest::{
     BUNDLE_FORMAT, BundleManifest, Dimensions, FileEntry, GalleryEntry, NetworkEntry, Origin, Precision, TensorEntry,
 };
 pub use model::ModelDimensions;
+pub use motion::{Interpolation, MotionConfig, MotionKind, MotionReference};
 pub use name::{Name, NameError};
 pub use preprocess::{BetaConfig, PreprocessConfig, ZscoreConfig};
 pub use runtime::{RUNTIME_DIR_VARIABLE, runtime_library};

@@ -2,8 +2,8 @@
 
 use crate::estimator::{as_written, check_lags};
 use crate::{
-    BetaKind, BetaUnit, Checked, Complaint, ConfoundConfig, DriftConfig, Estimator, Hrf, HrfConfig, NoiseConfig,
-    ZscorePolicy,
+    BetaKind, BetaUnit, Checked, Complaint, ConfoundConfig, Confounds, DriftConfig, Estimator, Hrf, HrfConfig,
+    MotionConfig, MotionKind, NoiseConfig, ZscorePolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub struct PreprocessConfig {
     pub revision_lags_s: Vec<f64>,
     /// The single-trial estimate.
     pub beta: BetaConfig,
+    /// Head motion: estimated and taken out, or not.
+    #[serde(default)]
+    pub motion: MotionConfig,
     /// Haemodynamic response of the design; `window` has none.
     #[serde(default)]
     pub hrf: HrfConfig,
@@ -179,6 +182,7 @@ impl PreprocessConfig {
             repeats_averaged: one(),
             revision_lags_s,
             beta,
+            motion: MotionConfig::default(),
             hrf: HrfConfig::default(),
             drift: DriftConfig::default(),
             confounds: ConfoundConfig::default(),
@@ -195,6 +199,7 @@ impl Checked for PreprocessConfig {
         }
         check_lags(&self.revision_lags_s)?;
         self.beta.check().map_err(|c| c.within("beta"))?;
+        self.motion.check().map_err(|c| c.within("motion"))?;
         match self.beta.kind {
             BetaKind::Window => self.check_window()?,
             _ => self.check_design()?,
@@ -226,6 +231,10 @@ impl PreprocessConfig {
     fn check_design(&self) -> Result<(), Complaint> {
         Complaint::unless(self.hrf.kind != Hrf::None, "hrf.kind", || {
             format!("{} needs a response: spm, glover or library", as_written(&self.beta.kind))
+        })?;
+        let unmeasured = self.confounds.kind != Confounds::None && self.motion.kind == MotionKind::None;
+        Complaint::unless(!unmeasured, "confounds.kind", || {
+            format!("{} needs motion.kind = \"rigid\", which measures it", as_written(&self.confounds.kind))
         })?;
         self.drift.check().map_err(|c| c.within("drift"))
     }

@@ -126,6 +126,9 @@ pub enum PreprocessError {
         /// The least number.
         least: usize,
     },
+    /// Volumes are to be compared with a reference that is not there.
+    #[error("the recipe's motion.against = \"session\" compares volumes with a session reference, and there is none")]
+    NoSessionReference,
     /// A grid maps voxels to a plane, a line or nowhere, or is a single slice that cannot be read between.
     #[error("{what} has a grid without an inside: {} voxels, affine {:?}", format_dim(grid), grid.affine)]
     FlatGrid {

@@ -1,19 +1,20 @@
 //! From raw volumes to single-trial betas: the same stages offline and online.
 //!
 //! ```text
-//!   RawVolume ──Gather──► Pattern ──► RunningMoments ──► VolumeRing or GLM (every volume)
-//!   bytes       mask      f32[V]      mean, SD           last N     all
-//!                                                            │
-//!   Event ──────────────────────► due at onset + lag ────────┴──► TrialBeta ──Normaliser──► z-scored Pattern
+//!   RawVolume ──Alignment──► Pattern ──► RunningMoments ──► VolumeRing or GLM (every volume)
+//!   bytes       motion,      f32[V]      mean, SD           last N     all
+//!               one reading    │                              │
+//!                              └──► VolumeQuality             │
+//!   Event ──────────────────────► due at onset + lag ─────────┴──► TrialBeta ──Normaliser──► z-scored Pattern
 //! ```
 //!
 //! [`RunPreprocessor`] is the whole of it, read top to bottom; [`Stage`] and [`conformance`] hold its parts to the same
 //! promises; [`phantom`] is the simulated head for tests, demo and benches; [`read_bold`] streams a recorded run.
 //!
 //! Deliberately absent: sockets, a clock (the caller times each call), threads of its own, names of stimuli.
-//! Not there yet: motion correction inside [`RunPreprocessor`] (its stage is [`motion`]), which takes motion by the volume.
 
 mod affine;
+mod alignment;
 mod beta;
 pub mod bids;
 pub mod conformance;
@@ -23,6 +24,7 @@ mod event;
 mod glm;
 mod grid;
 mod mask;
+mod memory;
 mod moments;
 pub mod motion;
 mod nifti_io;
@@ -31,6 +33,7 @@ mod normalise;
 pub mod offline;
 mod pattern;
 pub mod phantom;
+mod plan;
 pub mod quality;
 pub mod resample;
 mod ring;
@@ -55,8 +58,9 @@ pub use nifti_io::{Bold, TimeUnit, read_bold};
 pub use nifti_write::{write_bold, write_volume};
 pub use normalise::{Balance, Imbalance, Normaliser};
 pub use pattern::Pattern;
+pub use plan::RunPlan;
 pub use ring::{RecordedVolume, Slot, VolumeRing};
-pub use run::{RunPlan, RunPreprocessor, TimedVolume, TrialOutcomes};
+pub use run::{RunPreprocessor, TimedVolume, TrialOutcomes};
 pub use stage::Stage;
 pub use stream::{ResidualStream, StreamOutput, StreamVolume};
 pub use volume::{RawVolume, VoxelType};

@@ -108,7 +108,7 @@ fn all_values(raw: RawVolume<'_>) -> Result<Vec<f32>, PreprocessError> {
     Ok(values)
 }
 
-/// The first stage: raw volume to pattern, scanner's units. Motion correction will take its place.
+/// Raw volume to pattern, scanner's units, of a head that is taken to lie still.
 #[derive(Debug, Clone)]
 pub struct Gather {
     mask: Arc<Mask>,
@@ -119,6 +119,10 @@ impl Gather {
     #[must_use]
     pub fn new(mask: Arc<Mask>) -> Self {
         Self { mask }
+    }
+
+    pub(crate) fn mask(&self) -> &Mask {
+        &self.mask
     }
 }
 

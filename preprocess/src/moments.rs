@@ -13,6 +13,9 @@ pub struct RunningMoments {
     squares: Vec<f64>,
 }
 
+/// An SD of fewer volumes says little (OpenNFT holds its signal-to-noise ratio back as long).
+const LEAST_FOR_SD: u64 = 8;
+
 impl RunningMoments {
     /// Moments of nothing yet, for `voxels` voxels.
     #[must_use]
@@ -60,12 +63,26 @@ impl RunningMoments {
     /// `None` before the eighth volume, when an SD says little (spec: rtfmri section 3.3).
     #[must_use]
     pub fn mean_sfnr(&self) -> Option<f64> {
-        if self.volumes < 8 {
+        if self.volumes < LEAST_FOR_SD {
             return None;
         }
         let ratios = (0..self.mean.len()).filter_map(|v| Some(self.mean[v] / self.sd(v).filter(|sd| *sd > 0.0)?));
         let (count, sum) = ratios.fold((0u32, 0.0), |(n, sum), ratio| (n + 1, sum + ratio));
         (count > 0).then(|| sum / f64::from(count))
+    }
+
+    /// Median over voxels of |mean|/SD, the temporal signal-to-noise ratio so far, drift included; voxels with SD 0 are
+    /// left out. `None` before the eighth volume. `room` is working memory, so that a run allocates once.
+    #[must_use]
+    pub fn median_tsnr(&self, room: &mut Vec<f64>) -> Option<f64> {
+        if self.volumes < LEAST_FOR_SD {
+            return None;
+        }
+        room.clear();
+        room.extend((0..self.mean.len()).filter_map(|v| Some(self.mean[v].abs() / self.sd(v).filter(|sd| *sd > 0.0)?)));
+        let middle = room.len().checked_sub(1)? / 2;
+        let (_, median, _) = room.select_nth_unstable_by(middle, f64::total_cmp);
+        Some(*median)
     }
 
     /// Writes `volume` as percent signal change against the mean so far, 100 (x/μ − 1), and returns how many voxels

@@ -1,53 +1,40 @@
 //! One run from its first volume to its last beta, offline and online alike: the caller brings the time.
 
-use crate::glm::{Glm, Past, Responses};
-use crate::motion::Motion;
+use crate::alignment::{Aligned, Alignment};
+use crate::memory::Memory;
+use crate::motion::{Motion, RegistrationReport, Rigid};
+use crate::quality::{QualityMeter, Seen, VolumeQuality};
 use crate::trial::{Lag, SAME_TIME_S, Timing, Trial};
 use crate::zscore::require_equal;
 use crate::{
-    Event, EventChange, Gather, Mask, MissedReason, Normaliser, Pattern, PreprocessError, RawVolume, RunningMoments,
-    Stage, TrialBeta, TrialMissed, VolumeRing, ZscoreTable,
+    Event, EventChange, Mask, Normaliser, Pattern, PreprocessError, RawVolume, RunPlan, RunningMoments, Stage,
+    TrialBeta, TrialMissed, ZscoreTable,
 };
-use mindeye_config::{BetaKind, PreprocessConfig};
+use mindeye_config::PreprocessConfig;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// All state of one run: running moments, trials, and what their estimate rests on.
 ///
-/// Per volume: [`resample`](Self::resample), [`advance`](Self::advance), [`due_betas`](Self::due_betas), and
-/// [`zscore`](Self::zscore) for each beta; events come whenever they come. A window beta depends on the run's volumes
+/// Per volume: [`estimate_motion`](Self::estimate_motion), [`resample`](Self::resample), [`advance`](Self::advance),
+/// [`due_betas`](Self::due_betas), and [`zscore`](Self::zscore) for each beta; events come whenever they come. A window beta depends on the run's volumes
 /// and on its own event, and on nothing else. A GLM beta is the fit of the volumes up to its due one with the trials
 /// that are known when it is computed; when an event came plays no part beyond that.
 pub struct RunPreprocessor {
     recipe: PreprocessConfig,
     tr_s: f64,
-    gather: Gather,
+    alignment: Alignment,
     normaliser: Normaliser,
-    /// Where the next volume is resampled to, scanner's units; it counts only once `resampled` is set.
+    /// Where the next volume is resampled to, scanner's units; it counts only once `resampled` says how.
     volume: Pattern,
-    resampled: bool,
+    resampled: Option<Aligned>,
+    meter: QualityMeter,
+    quality: VolumeQuality,
     moments: RunningMoments,
     memory: Memory,
     newest: Option<(u32, f64)>,
     trials: BTreeMap<u32, Trial>,
     missed: Vec<TrialMissed>,
-}
-
-/// What of the run an estimate looks back on.
-enum Memory {
-    /// The last volumes: window betas.
-    Ring(Box<VolumeRing>),
-    /// All of them: GLM betas.
-    Glm(Box<Glm>),
-}
-
-/// What is known of a run before its first volume.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RunPlan {
-    /// Volumes that are expected; without a number the recipe's `drift.planned_s` holds.
-    pub volumes: Option<u32>,
-    /// Member of the HRF library of each voxel, in mask order; for `hrf.kind = "library"` only.
-    pub hrf_index: Option<Arc<Vec<u8>>>,
 }
 
 impl RunPreprocessor {
@@ -69,9 +56,11 @@ impl RunPreprocessor {
     /// drift basis for the planned length.
     ///
     /// # Errors
-    /// [`PreprocessError::Disagree`] if `zscore` has not the mask's voxels or the recipe's lags,
-    /// [`PreprocessError::Time`] if `tr_s` is not positive, [`PreprocessError::RingTooShort`] if the ring spans less
-    /// than the recipe looks back plus one TR.
+    /// [`PreprocessError::Disagree`] if `zscore` has not the mask's voxels or the recipe's lags, or if the run has not the
+    /// mask's grid and motion is not corrected; [`PreprocessError::Time`] if `tr_s` is not positive,
+    /// [`PreprocessError::RingTooShort`] if the ring spans less than the recipe looks back plus one TR. With motion
+    /// correction [`PreprocessError::TooFewVoxels`] for an axis of fewer than 8 voxels, [`PreprocessError::FlatGrid`], and
+    /// [`PreprocessError::NoSessionReference`] where the recipe compares with one and the plan has none.
     pub fn planned(
         recipe: &PreprocessConfig,
         mask: Arc<Mask>,
@@ -88,9 +77,11 @@ impl RunPreprocessor {
             recipe: recipe.clone(),
             tr_s,
             volume: Pattern::zeros(mask.len()),
-            resampled: false,
+            resampled: None,
+            meter: QualityMeter::new(mask.len(), plan.volumes.unwrap_or(0) as usize),
+            quality: VolumeQuality::default(),
             moments: RunningMoments::new(mask.len()),
-            gather: Gather::new(mask),
+            alignment: Alignment::new(&recipe.motion, &mask, plan)?,
             normaliser: Normaliser::new(recipe, zscore),
             newest: None,
             trials: BTreeMap::new(),
@@ -122,33 +113,51 @@ impl RunPreprocessor {
         Ok(change)
     }
 
-    /// Brings a raw volume onto the mask: first form, a gather without motion correction.
+    /// Finds the head in `raw`; on the run's first volume, also where it lies in the session reference. Does nothing
+    /// where the recipe takes the head to lie still.
+    ///
+    /// An estimate that does not settle is no error: [`volume_quality`](Self::volume_quality) says so. A registration
+    /// that should not be believed is none either: see [`registration`](Self::registration).
     ///
     /// # Errors
-    /// As [`Mask::gather`]; the run is then as if the volume had not come.
+    /// [`PreprocessError::Disagree`] for another number of voxels, [`PreprocessError::NonFinite`] for any voxel of the
+    /// volume, in the mask or not, [`PreprocessError::NoContrast`] for a volume without a head; the run is then as if
+    /// the volume had not come.
+    pub fn estimate_motion(&mut self, raw: &RawVolume<'_>) -> Result<(), PreprocessError> {
+        self.alignment.estimate(*raw)
+    }
+
+    /// Brings a raw volume onto the mask, by one reading under its motion; of the volume that
+    /// [`estimate_motion`](Self::estimate_motion) saw last, if it was called since the last `resample` (else it is
+    /// estimated here). Where the head is taken to lie still, a gather.
+    ///
+    /// # Errors
+    /// As [`Mask::gather`] or [`estimate_motion`](Self::estimate_motion); the run is then as if the volume had not come.
     pub fn resample(&mut self, raw: RawVolume<'_>) -> Result<(), PreprocessError> {
-        self.resampled = false;
-        self.gather.process_into(&raw, &mut self.volume)?;
-        self.resampled = true;
+        self.resampled = None;
+        self.resampled = Some(self.alignment.read(raw, &mut self.volume)?);
         Ok(())
     }
 
     /// Takes the resampled volume into the run as number `index`, acquired from `start_s` (seconds since volume 0),
-    /// with the head at rest. Indices left out become gaps.
+    /// with the motion that was estimated for it, which becomes a confound where the recipe says so. Indices left out
+    /// become gaps.
     ///
     /// # Errors
     /// [`PreprocessError::NothingResampled`] without a new volume, [`PreprocessError::Time`] or
     /// [`PreprocessError::Order`] if it does not come after the newest one; nothing is changed then.
     pub fn advance(&mut self, index: u32, start_s: f64) -> Result<(), PreprocessError> {
-        self.advance_with_motion(index, start_s, Motion::STILL)
+        let aligned = self.newly_resampled(index)?;
+        let pose = aligned.estimate.map(|estimate| (estimate.motion, estimate.rigid));
+        self.take_in(index, start_s, pose, Use::Kept)
     }
 
-    /// The same with the head at `motion`, which becomes a confound where the recipe says so.
+    /// The same with the head at `motion`, measured elsewhere.
     ///
     /// # Errors
     /// As [`RunPreprocessor::advance`], also for a motion that is not finite.
     pub fn advance_with_motion(&mut self, index: u32, start_s: f64, motion: Motion) -> Result<(), PreprocessError> {
-        self.take_in(index, start_s, motion, Use::Kept)
+        self.take_in(index, start_s, Some((motion, self.alignment.pose(&motion))), Use::Kept)
     }
 
     /// The same for a volume that no estimate may use: its motion counts as that of the volume before the next, its
@@ -157,14 +166,23 @@ impl RunPreprocessor {
     /// # Errors
     /// As [`RunPreprocessor::advance_with_motion`].
     pub fn advance_censored(&mut self, index: u32, start_s: f64, motion: Motion) -> Result<(), PreprocessError> {
-        self.take_in(index, start_s, motion, Use::Censored)
+        self.take_in(index, start_s, Some((motion, self.alignment.pose(&motion))), Use::Censored)
     }
 
-    fn take_in(&mut self, index: u32, start_s: f64, motion: Motion, use_: Use) -> Result<(), PreprocessError> {
-        if !self.resampled {
-            return Err(PreprocessError::NothingResampled { index });
-        }
+    fn newly_resampled(&self, index: u32) -> Result<Aligned, PreprocessError> {
+        self.resampled.ok_or(PreprocessError::NothingResampled { index })
+    }
+
+    fn take_in(
+        &mut self,
+        index: u32,
+        start_s: f64,
+        pose: Option<(Motion, Rigid)>,
+        use_: Use,
+    ) -> Result<(), PreprocessError> {
+        let aligned = self.newly_resampled(index)?;
         self.check_order(index, start_s)?;
+        let motion = pose.map_or(Motion::STILL, |(motion, _)| motion);
         if let Some(value) = motion.0.into_iter().find(|parameter| !parameter.is_finite()) {
             return Err(PreprocessError::Time { what: "motion", rule: "finite", value });
         }
@@ -182,9 +200,21 @@ impl RunPreprocessor {
                 ring.push_volume(index, start_s, volume, self.moments.mean());
             }
         }
+        self.quality = self.measure(index, pose, &aligned);
+        self.alignment.accept(&aligned);
         self.newest = Some((index, start_s));
-        self.resampled = false;
+        self.resampled = None;
         Ok(())
+    }
+
+    fn measure(&mut self, index: u32, pose: Option<(Motion, Rigid)>, aligned: &Aligned) -> VolumeQuality {
+        let seen = Seen { index, pattern: &self.volume, pose, centre_mm: self.alignment.centre_mm() };
+        VolumeQuality {
+            residual_percent: aligned.estimate.map(|estimate| estimate.residual_percent),
+            converged: aligned.estimate.map(|estimate| estimate.converged),
+            out_of_field: aligned.out_of_field,
+            ..self.meter.measure(&seen, &self.moments)
+        }
     }
 
     fn check_order(&self, index: u32, start_s: f64) -> Result<(), PreprocessError> {
@@ -273,6 +303,25 @@ impl RunPreprocessor {
         self.newest.map_or(f64::NEG_INFINITY, |(_, start_s)| start_s + self.tr_s)
     }
 
+    /// What the newest volume is worth; nothing is known before the first.
+    #[must_use]
+    pub fn volume_quality(&self) -> VolumeQuality {
+        self.quality
+    }
+
+    /// The newest volume in the mask, scanner's units, as estimates see it.
+    #[must_use]
+    pub fn volume(&self) -> &Pattern {
+        &self.volume
+    }
+
+    /// How the run's first volume lies to the session reference; `None` before it has been seen, without motion
+    /// correction, or without a reference.
+    #[must_use]
+    pub fn registration(&self) -> Option<&RegistrationReport> {
+        self.alignment.registration()
+    }
+
     /// Bytes that estimates look back on: history and sums of a GLM; 0 for the ring, whose size is set.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
@@ -288,61 +337,6 @@ impl RunPreprocessor {
 enum Use {
     Kept,
     Censored,
-}
-
-impl Memory {
-    fn new(
-        recipe: &PreprocessConfig,
-        tr_s: f64,
-        ring_volumes: usize,
-        voxels: usize,
-        plan: &RunPlan,
-    ) -> Result<Self, PreprocessError> {
-        if recipe.beta.kind == BetaKind::Window {
-            return Ok(Self::Ring(Box::new(VolumeRing::new(ring_volumes))));
-        }
-        let index = plan.hrf_index.as_ref().map(|index| &index[..]);
-        let responses = Responses::of(recipe, index, voxels)?;
-        let planned_s = plan.volumes.map_or(recipe.drift.planned_s, |volumes| f64::from(volumes.max(1)) * tr_s);
-        Ok(Self::Glm(Box::new(Glm::new(recipe, tr_s, planned_s, voxels, &responses))))
-    }
-
-    /// The betas of what is due, in its order. Those of earlier volumes are computed in the order of these volumes,
-    /// so that the sums of the past are made once.
-    fn estimate_all(&mut self, timing: &Timing<'_>, due: &[(Event, Lag)]) -> Vec<Result<TrialBeta, MissedReason>> {
-        match self {
-            Self::Ring(ring) => due.iter().map(|(event, lag)| timing.estimate(ring, event, *lag)).collect(),
-            Self::Glm(glm) => {
-                let mut past = Past::of(glm);
-                let volumes: Vec<usize> = due.iter().map(|(event, lag)| glm.volumes_until(lag.due_s(event))).collect();
-                let mut order: Vec<usize> = (0..due.len()).collect();
-                order.sort_by_key(|at| volumes[*at]);
-                let mut betas: Vec<_> = due.iter().map(|_| Err(MissedReason::NoVolumeInWindow)).collect();
-                for at in order {
-                    let (event, lag) = &due[at];
-                    betas[at] = timing.of_glm(event, *lag, glm.beta(&mut past, event.trial, volumes[at]));
-                }
-                betas
-            }
-        }
-    }
-
-    fn whole_run(&mut self, timing: &Timing<'_>, event: &Event, lag: Lag) -> Option<TrialBeta> {
-        match self {
-            Self::Ring(ring) => timing.estimate(ring, event, lag).ok(),
-            Self::Glm(glm) => {
-                let mut past = Past::of(glm);
-                timing.of_glm(event, lag, glm.beta(&mut past, event.trial, glm.volumes())).ok()
-            }
-        }
-    }
-
-    fn reset(&mut self) {
-        match self {
-            Self::Ring(ring) => ring.clear(),
-            Self::Glm(glm) => glm.reset(),
-        }
-    }
 }
 
 fn require_equal_lags(table: &[f64], recipe: &[f64]) -> Result<(), PreprocessError> {
@@ -398,6 +392,7 @@ impl Stage for RunPreprocessor {
     type Out = TrialOutcomes;
 
     fn process_into(&mut self, input: &TimedVolume<'_>, out: &mut TrialOutcomes) -> Result<(), PreprocessError> {
+        self.estimate_motion(&input.raw)?;
         self.resample(input.raw)?;
         self.advance(input.index, input.start_s)?;
         out.betas = self.due_betas()?;
@@ -413,7 +408,10 @@ impl Stage for RunPreprocessor {
     }
 
     fn reset(&mut self) {
-        self.resampled = false;
+        self.resampled = None;
+        self.alignment.reset();
+        self.meter.reset();
+        self.quality = VolumeQuality::default();
         self.moments.reset();
         self.memory.reset();
         self.normaliser.reset();

@@ -16,7 +16,7 @@ const PLANNED_S: f64 = 240.0;
 
 fn start(recipe: &PreprocessConfig, run: &Run) -> RunPreprocessor {
     let voxels = run.volumes[0].values.len();
-    let plan = RunPlan { volumes: Some((PLANNED_S / run.tr_s) as u32), hrf_index: None };
+    let plan = RunPlan { volumes: Some((PLANNED_S / run.tr_s) as u32), ..RunPlan::default() };
     RunPreprocessor::planned(recipe, mask(voxels), zscore(recipe, voxels, 1.0), run.tr_s, 32, &plan).unwrap()
 }
 
@@ -278,7 +278,11 @@ fn each_voxel_of_a_library_is_fitted_with_its_own_response() {
     let voxels = run.volumes[0].values.len();
     let index: Vec<u8> = (0..voxels).map(|voxel| (voxel * 7 % DoubleGamma::LIBRARY_SIZE) as u8).collect();
     let recipe = with(BetaKind::Lss, |r| r.hrf.kind = mindeye_config::Hrf::Library);
-    let plan = RunPlan { volumes: Some((PLANNED_S / run.tr_s) as u32), hrf_index: Some(index.clone().into()) };
+    let plan = RunPlan {
+        volumes: Some((PLANNED_S / run.tr_s) as u32),
+        hrf_index: Some(index.clone().into()),
+        ..RunPlan::default()
+    };
     let mut preprocessor =
         RunPreprocessor::planned(&recipe, mask(voxels), zscore(&recipe, voxels, 1.0), run.tr_s, 32, &plan).unwrap();
     run.events.iter().for_each(|event| {
@@ -303,7 +307,7 @@ fn each_voxel_of_a_library_is_fitted_with_its_own_response() {
 fn an_hrf_index_and_a_recipe_must_want_each_other() {
     let run = |kind, index: Option<Vec<u8>>| {
         let recipe = with(BetaKind::Lss, |r| r.hrf.kind = kind);
-        let plan = RunPlan { volumes: None, hrf_index: index.map(Into::into) };
+        let plan = RunPlan { hrf_index: index.map(Into::into), ..RunPlan::default() };
         let made = RunPreprocessor::planned(&recipe, mask(2), zscore(&recipe, 2, 1.0), 1.5, 32, &plan);
         made.err().map(|error| error.to_string())
     };

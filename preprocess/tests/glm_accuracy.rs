@@ -20,7 +20,7 @@ const EDGE: usize = 5;
 type Betas = Vec<Vec<Vec<f32>>>;
 
 fn estimate(recipe: &PreprocessConfig, run: &Run) -> Betas {
-    let plan = RunPlan { volumes: Some(run.volumes.len() as u32), hrf_index: None };
+    let plan = RunPlan { volumes: Some(run.volumes.len() as u32), ..RunPlan::default() };
     let zscore = zscore(recipe, VOXELS, 1.0);
     let mut preprocessor = RunPreprocessor::planned(recipe, mask(VOXELS), zscore, run.tr_s, 64, &plan).unwrap();
     for event in &run.events {

@@ -124,7 +124,7 @@ fn betas_are_nilearn_s_fit_of_our_design() {
 
 fn stream(recipe: &PreprocessConfig, run: &glm_support::Run) -> Vec<TrialBeta> {
     let voxels = run.volumes[0].values.len();
-    let plan = RunPlan { volumes: Some((240.0 / run.tr_s) as u32), hrf_index: None };
+    let plan = RunPlan { volumes: Some((240.0 / run.tr_s) as u32), ..RunPlan::default() };
     let zscore = zscore(recipe, voxels, 1.0);
     let mut preprocessor = RunPreprocessor::planned(recipe, mask(voxels), zscore, run.tr_s, 32, &plan).unwrap();
     for event in &run.events {

@@ -294,7 +294,7 @@ fn every_bad_input_has_its_status_one_line_and_leaves_nothing_behind() {
             &|room| write(room, "r.toml", &glm_with_motion()),
             &["--config", "r.toml"],
             69,
-            "confounds.kind of the recipe asks for, is not in this version",
+            "motion.kind of the recipe asks for, is not in this version",
         ),
         ("no header", &|room| write(room, "bold.nii", "short"), &[], 65, "bold.nii: a NIfTI-1 header has 348 bytes"),
         ("not NIfTI-1", &|room| room.patch("bold.nii", 0, &540i32.to_le_bytes()), &[], 65, "bold.nii: "),
@@ -385,7 +385,7 @@ fn small_grid() -> Grid {
 
 fn glm_with_motion() -> String {
     "revision_lags_s = [7.5]\n[beta]\nkind = \"lsa\"\n[hrf]\nkind = \"glover\"\n[confounds]\nkind = \"motion6\"\n\
-     [zscore]\npolicy = \"frozen-per-lag\"\n"
+     [motion]\nkind = \"rigid\"\n[zscore]\npolicy = \"frozen-per-lag\"\n"
         .into()
 }
 

@@ -10,7 +10,9 @@ use mindeye_preprocess::motion::Motion;
 use mindeye_preprocess::{DriftBasis, Pattern, ResidualStream, RunPlan, Stage, StreamOutput, StreamVolume};
 
 const BASELINE_S: [f64; 2] = [0.0, 60.0];
-const PLAN: RunPlan = RunPlan { volumes: Some(120), hrf_index: None };
+fn plan() -> RunPlan {
+    RunPlan { volumes: Some(120), ..RunPlan::default() }
+}
 
 fn quiet() -> Run {
     Simulation { trials: 30, amplitude: 0.0, rho: 0.0, voxels: 8, ..Simulation::default() }.run()
@@ -31,7 +33,7 @@ fn inputs<'a>(run: &Run, patterns: &'a [Pattern]) -> Vec<StreamVolume<'a>> {
 }
 
 fn stream(recipe: &PreprocessConfig, run: &Run) -> Vec<StreamOutput> {
-    let mut stream = ResidualStream::new(recipe, 8, run.tr_s, &PLAN, BASELINE_S).unwrap();
+    let mut stream = ResidualStream::new(recipe, 8, run.tr_s, &plan(), BASELINE_S).unwrap();
     let patterns = patterns(run);
     let mut one = |input: &StreamVolume<'_>| {
         let mut out = StreamOutput::NotYet;
@@ -126,7 +128,7 @@ fn the_stream_conforms() {
         StreamOutput::Residual { zscored, .. } => zscored.to_bytes(),
     };
     let recipe = recipe(BetaKind::Lss, &[7.5]);
-    let mut stage = ResidualStream::new(&recipe, 8, run.tr_s, &PLAN, BASELINE_S).unwrap();
+    let mut stage = ResidualStream::new(&recipe, 8, run.tr_s, &plan(), BASELINE_S).unwrap();
     let refused = StreamVolume { start_s: f64::NAN, ..*quiet[0] };
     same_bytes_after_reset(&mut stage, &quiet, bytes, StreamOutput::default);
     promised_delay_is_observed(&mut stage, &quiet, &disturbed, 50, bytes, StreamOutput::default);
@@ -139,7 +141,7 @@ fn a_constant_voxel_is_counted_and_a_stream_without_a_baseline_is_refused() {
         confounds: mindeye_config::ConfoundConfig { kind: Confounds::None },
         ..recipe(BetaKind::Lss, &[7.5])
     };
-    let mut stage = ResidualStream::new(&recipe, 2, 1.5, &PLAN, BASELINE_S).unwrap();
+    let mut stage = ResidualStream::new(&recipe, 2, 1.5, &plan(), BASELINE_S).unwrap();
     let mut random = Random::new(3);
     let mut out = StreamOutput::NotYet;
     for index in 0..60 {
@@ -149,6 +151,6 @@ fn a_constant_voxel_is_counted_and_a_stream_without_a_baseline_is_refused() {
     }
     let StreamOutput::Residual { zscored, without_sd } = out else { panic!("the baseline is over") };
     assert_eq!((without_sd, zscored.0[0]), (1, 0.0));
-    let error = ResidualStream::new(&recipe, 2, 1.5, &PLAN, [60.0, 60.0]).err().unwrap().to_string();
+    let error = ResidualStream::new(&recipe, 2, 1.5, &plan(), [60.0, 60.0]).err().unwrap().to_string();
     assert_eq!(error, "end of the baseline must be after its begin, found 60");
 }

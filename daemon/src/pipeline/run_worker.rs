@@ -73,7 +73,7 @@ impl RunWorker {
     /// What preprocessing says about recipe, mask and statistics.
     pub fn new(recipe: &Recipe, run: Arc<RunInfo>) -> Result<Self, PreprocessError> {
         let tr_s = run.start.tr_s;
-        let plan = RunPlan { volumes: run.start.expected_volumes, hrf_index: None };
+        let plan = RunPlan { volumes: run.start.expected_volumes, ..RunPlan::default() };
         let preprocessor = RunPreprocessor::planned(
             &recipe.preprocess,
             recipe.mask.clone(),

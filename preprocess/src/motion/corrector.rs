@@ -2,9 +2,10 @@
 
 use crate::motion::estimate::{Estimator, MotionEstimate};
 use crate::motion::fit::Limits;
-use crate::motion::{Reference, Rigid};
+use crate::motion::{Reference, RegistrationLimits, Rigid};
 use crate::resample::{Affine, Kernel, Resampler, Volume};
 use crate::{Grid, Mask, Pattern, PreprocessError, RawVolume, Stage};
+use mindeye_config::MotionConfig;
 
 /// How motion is estimated and volumes are resampled.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,12 +18,37 @@ pub struct MotionSettings {
     pub tolerance_mm: f64,
     /// Readings of the volume per resolution at most.
     pub iterations: u32,
+    /// When a registration is not to be believed.
+    pub registration: RegistrationLimits,
 }
 
 impl Default for MotionSettings {
     /// B-spline; 3 mm; 0.01 mm, what noise and interpolation leave at 3 mm voxels (0.007 mm); 10 iterations.
     fn default() -> Self {
-        Self { kernel: Kernel::CubicBspline, spacing_mm: 3.0, tolerance_mm: 0.01, iterations: 10 }
+        Self {
+            kernel: Kernel::CubicBspline,
+            spacing_mm: 3.0,
+            tolerance_mm: 0.01,
+            iterations: 10,
+            registration: RegistrationLimits::default(),
+        }
+    }
+}
+
+impl From<&MotionConfig> for MotionSettings {
+    fn from(config: &MotionConfig) -> Self {
+        Self {
+            kernel: config.kernel.into(),
+            spacing_mm: config.spacing_mm,
+            tolerance_mm: config.tolerance_mm,
+            iterations: config.iterations,
+            registration: RegistrationLimits {
+                least_correlation: config.least_correlation,
+                least_overlap: config.least_overlap,
+                largest_shift_mm: config.largest_shift_mm,
+                largest_turn_deg: config.largest_turn_deg,
+            },
+        }
     }
 }
 
@@ -106,12 +132,31 @@ impl MotionCorrector {
     /// not finite in f32, [`PreprocessError::NoContrast`] for a constant volume. The next volume then starts where this
     /// one would have.
     pub fn estimate(&mut self, raw: RawVolume<'_>) -> Result<MotionEstimate, PreprocessError> {
+        let estimate = self.look(raw)?;
+        self.accept(&estimate);
+        Ok(estimate)
+    }
+
+    /// As [`estimate`](Self::estimate), for a volume that may yet be refused: the next one starts where this one did
+    /// until [`accept`](Self::accept) is called.
+    ///
+    /// # Errors
+    /// As [`estimate`](Self::estimate).
+    pub fn look(&mut self, raw: RawVolume<'_>) -> Result<MotionEstimate, PreprocessError> {
         self.estimator.load(raw)?;
-        let estimate = self.estimator.estimate(self.last.unwrap_or(Rigid::IDENTITY))?;
+        self.estimator.estimate(self.last.unwrap_or(Rigid::IDENTITY))
+    }
+
+    /// The next volume starts where this estimate ended, if it converged.
+    pub fn accept(&mut self, estimate: &MotionEstimate) {
         if estimate.converged {
             self.last = Some(estimate.rigid);
         }
-        Ok(estimate)
+    }
+
+    /// The next volume starts at `pose`.
+    pub fn start_at(&mut self, pose: Rigid) {
+        self.last = Some(pose);
     }
 
     /// Reads the loaded volume at the mask's voxels under `pose`; returns how many lay out of field.

@@ -16,18 +16,28 @@ const FOLLOWED: usize = 3;
 /// On the coarsest level: steps below 0.2 mm RMS are done, and a start may be far away.
 const COARSE: Limits = Limits { tolerance_mm: 0.2, iterations: 25 };
 
-/// Below this a registration is not believed. The simulated head finds itself again at 0.9999; another anatomy reaches
-/// 0.79, the head made 10 % larger 0.35, its mirror image 0.983 (`tests/motion_register.rs`): the number sees a wrong
-/// head or place, and not a header with left and right exchanged. Real pairs of sessions have not been measured.
-const LEAST_CORRELATION: f64 = 0.95;
+/// When a registration is not to be believed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RegistrationLimits {
+    /// Below this weighted correlation. The simulated head finds itself again at 0.9999; another anatomy reaches 0.79,
+    /// the head made 10 % larger 0.35, its mirror image 0.983 (`tests/motion_register.rs`): the number sees a wrong head
+    /// or place, and not a header with left and right exchanged. Real pairs of sessions have not been measured.
+    pub least_correlation: f64,
+    /// With less than this share of the reference in view: the mask may be out of it.
+    pub least_overlap: f64,
+    /// Further away than this, mm.
+    pub largest_shift_mm: f64,
+    /// Turned by more than this, degrees.
+    pub largest_turn_deg: f64,
+}
 
-/// With less of the reference in view, the mask may be out of it.
-const LEAST_OVERLAP: f64 = 0.75;
-
-/// The search is made for 20 mm and 15 degrees along and about each axis (35 mm and 27 degrees at the corners): what it
-/// finds beyond that is more likely wrong than true.
-const LARGEST_SHIFT_MM: f64 = 40.0;
-const LARGEST_TURN_DEG: f64 = 30.0;
+/// 0.95 and 0.75; 40 mm and 30 degrees: the search is made for 20 mm and 15 degrees along and about each axis (35 mm and
+/// 27 degrees at the corners), and what it finds beyond that is more likely wrong than true.
+impl Default for RegistrationLimits {
+    fn default() -> Self {
+        Self { least_correlation: 0.95, least_overlap: 0.75, largest_shift_mm: 40.0, largest_turn_deg: 30.0 }
+    }
+}
 
 /// Where an earlier session's reference lies in this session's first volume, and whether to believe it.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,7 +118,7 @@ pub fn register(
     let best = followed_starts(&estimator, volume).into_iter().max_by(|a, b| score(a).total_cmp(&score(b)));
     let best = best.ok_or(PreprocessError::NoContrast { what: "the volume to register" })?;
     let estimate = estimator.describe(&best);
-    let objections = objections(&estimate, best.converged);
+    let objections = objections(&estimate, best.converged, &settings.registration);
     Ok(Registration { estimate, objections })
 }
 
@@ -131,27 +141,30 @@ fn starts(reference: &Reference, volume_mass_mm: [f64; 3]) -> Vec<Rigid> {
     all.map(|[x, y, z]| Motion([shift[0], shift[1], shift[2], x, y, z]).about(mass_mm)).collect()
 }
 
-fn objections(estimate: &MotionEstimate, settled: bool) -> Vec<Objection> {
-    let [x, y, z, ..] = estimate.motion.0;
-    let (shift_mm, turn_deg) = ((x * x + y * y + z * z).sqrt(), turn_deg(&estimate.rigid));
+fn objections(estimate: &MotionEstimate, settled: bool, limits: &RegistrationLimits) -> Vec<Objection> {
+    let RegistrationLimits { least_correlation, least_overlap, largest_shift_mm, largest_turn_deg } = *limits;
+    let (shift_mm, turn_deg) = (shift_mm(estimate), turn_deg(&estimate.rigid));
     let (correlation, overlap) = (estimate.correlation, estimate.overlap);
-    let too_far = Objection::TooFar {
-        shift_mm,
-        turn_deg,
-        largest_shift_mm: LARGEST_SHIFT_MM,
-        largest_turn_deg: LARGEST_TURN_DEG,
-    };
     let cases = [
-        (correlation < LEAST_CORRELATION, Objection::Correlation { found: correlation, least: LEAST_CORRELATION }),
-        (overlap < LEAST_OVERLAP, Objection::Overlap { found: overlap, least: LEAST_OVERLAP }),
-        (shift_mm > LARGEST_SHIFT_MM || turn_deg > LARGEST_TURN_DEG, too_far),
+        (correlation < least_correlation, Objection::Correlation { found: correlation, least: least_correlation }),
+        (overlap < least_overlap, Objection::Overlap { found: overlap, least: least_overlap }),
+        (
+            shift_mm > largest_shift_mm || turn_deg > largest_turn_deg,
+            Objection::TooFar { shift_mm, turn_deg, largest_shift_mm, largest_turn_deg },
+        ),
         (!settled, Objection::Unsettled { iterations: estimate.iterations }),
     ];
     cases.into_iter().filter(|(holds, _)| *holds).map(|(_, objection)| objection).collect()
 }
 
+/// How far the reference's centre moves, mm.
+pub(super) fn shift_mm(estimate: &MotionEstimate) -> f64 {
+    let [x, y, z, ..] = estimate.motion.0;
+    (x * x + y * y + z * z).sqrt()
+}
+
 /// The one angle of a rotation: trace R = 1 + 2 cos θ.
-fn turn_deg(rigid: &Rigid) -> f64 {
+pub(super) fn turn_deg(rigid: &Rigid) -> f64 {
     let r = &rigid.affine().linear;
     ((r[0][0] + r[1][1] + r[2][2] - 1.0) / 2.0).clamp(-1.0, 1.0).acos().to_degrees()
 }

@@ -5,8 +5,8 @@ mod usable;
 pub use usable::{UsableVoxels, usable_voxels, volume_values};
 
 use crate::{
-    Event, Gather, Mask, MissedReason, Pattern, PreprocessError, RawVolume, RunPlan, RunPreprocessor, RunningMoments,
-    Stage, TrialBeta, VoxelType, ZscoreTable,
+    Event, Mask, MissedReason, Pattern, PreprocessError, RawVolume, RunPlan, RunPreprocessor, RunningMoments,
+    TrialBeta, VoxelType, ZscoreTable,
 };
 use mindeye_config::PreprocessConfig;
 use std::collections::BTreeMap;
@@ -109,15 +109,12 @@ impl RecordedRun<'_> {
         let recipe = PreprocessConfig { revision_lags_s: self.lags_s(mode)?, ..self.recipe.clone() };
         let mut run = self.start(&recipe)?;
         let mut kept = Kept::default();
-        let mut gather = Gather::new(self.mask.clone());
-        let mut pattern = Pattern::default();
         for (index, bytes) in (0u32..).zip(self.volumes) {
             let raw = RawVolume::new(self.dtype, self.mask.grid().voxel_count(), bytes)?;
             run.resample(raw)?;
             run.advance(index, f64::from(index) * self.tr_s)?;
             kept.take(&mut run, mode)?;
-            gather.process_into(&raw, &mut pattern)?;
-            each_volume(index, &pattern);
+            each_volume(index, run.volume());
         }
         if mode == Mode::Offline {
             kept.take_whole_run(&mut run);

@@ -3,7 +3,7 @@
 use crate::program::ProgramError;
 use crate::program::command::{ModeArgument, RunArguments};
 use mindeye_config::{
-    BetaConfig, Confounds, DeadlineConfig, PreprocessConfig, Sha256, VolumeConfig, load, sha256_of_file,
+    BetaConfig, DeadlineConfig, MotionKind, PreprocessConfig, Sha256, VolumeConfig, load, sha256_of_file,
 };
 use mindeye_preprocess::bids::{RepetitionTime, Table, event_rows, repetition_time, sidecar_path};
 use mindeye_preprocess::offline::{Mode, UsableVoxels, usable_voxels};
@@ -131,13 +131,13 @@ fn recipe(arguments: &RunArguments) -> Result<PreprocessConfig, ProgramError> {
     Ok(recipe)
 }
 
-/// A design with motion columns of zeros would be another estimator than the one that was asked for.
+/// Without it the betas would be another estimator's than the one that was asked for.
 fn require_known_motion(recipe: &PreprocessConfig) -> Result<(), ProgramError> {
-    if recipe.confounds.kind == Confounds::None {
+    if recipe.motion.kind == MotionKind::None {
         return Ok(());
     }
-    let what = "head motion, which confounds.kind of the recipe asks for,".into();
-    Err(ProgramError::NotYet { what, instead: "leave [confounds] out" })
+    let what = "head motion, which motion.kind of the recipe asks for,".into();
+    Err(ProgramError::NotYet { what, instead: "leave [motion] out" })
 }
 
 /// As the daemon does with a bundle's recipe.

@@ -1,5 +1,7 @@
 //! A kernel says how much each of the four nearest samples along an axis counts at a place between them.
 
+use mindeye_config::Interpolation;
+
 /// Interpolation between voxels, separable: the weight of a neighbour is the product of its three axis weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Kernel {
@@ -25,6 +27,16 @@ impl Kernel {
             Self::Trilinear => "trilinear",
             Self::Keys => "keys",
             Self::CubicBspline => "cubic-bspline",
+        }
+    }
+}
+
+impl From<Interpolation> for Kernel {
+    fn from(interpolation: Interpolation) -> Self {
+        match interpolation {
+            Interpolation::Trilinear => Self::Trilinear,
+            Interpolation::Keys => Self::Keys,
+            Interpolation::CubicBspline => Self::CubicBspline,
         }
     }
 }
