@@ -2,8 +2,9 @@
 
 use crate::pipeline::Recipe;
 use crate::publish::{FeedbackPlan, Identity};
-use mindeye_config::{Clock, Confounds, DaemonConfig, EngineKind, Failure, Origin, load};
+use mindeye_config::{Clock, DaemonConfig, EngineKind, Failure, MotionKind, Origin, load};
 use mindeye_decode::{Bundle, BundleError, DecodeError, Decoder, WarmUpReport};
+use mindeye_preprocess::motion::SessionReference;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,7 +71,6 @@ pub fn prepare(dir: &Path, config: &DaemonConfig, clock: Arc<dyn Clock>) -> Resu
     let bundle = open_bundle(dir)?;
     let estimator_mismatch = compare_estimators(&bundle, config)?;
     check_lags(&bundle, config)?;
-    check_confounds(&bundle)?;
     let feedback = feedback(&bundle, config)?;
     let engine = mindeye_engine::start(&config.engine).map_err(|error| decode_failure(&DecodeError::from(error)))?;
     let (decoder, report) = Decoder::warm_up(&bundle, engine, clock).map_err(|error| decode_failure(&error))?;
@@ -119,18 +119,6 @@ fn feedback(bundle: &Bundle, config: &DaemonConfig) -> Result<Option<Arc<Feedbac
     plan.map(|plan| Some(Arc::new(plan))).map_err(Failure::usage)
 }
 
-/// Zeros in the place of measured motion would be another estimator than the one named.
-fn check_confounds(bundle: &Bundle) -> Result<(), Failure> {
-    let kind = bundle.recipe.confounds.kind;
-    if kind == Confounds::None {
-        return Ok(());
-    }
-    Err(Failure::unavailable(format!(
-        "{}: preprocess.toml asks for confounds {kind:?}, but this version does not measure motion live",
-        bundle.dir.display()
-    )))
-}
-
 fn decode_failure(error: &DecodeError) -> Failure {
     if error.is_unavailable() { Failure::unavailable(error) } else { Failure::data(error) }
 }
@@ -158,13 +146,24 @@ fn identity(
 }
 
 /// What every run of this bundle is made of.
-#[must_use]
-pub fn recipe(bundle: &Bundle, config: &DaemonConfig) -> Recipe {
-    Recipe {
+///
+/// # Errors
+/// Status 65 naming the bundle's reference volume where it cannot be read.
+pub fn recipe(bundle: &Bundle, config: &DaemonConfig) -> Result<Recipe, Failure> {
+    Ok(Recipe {
         preprocess: bundle.recipe.clone(),
         mask: bundle.mask.clone(),
         zscore: bundle.zscore.clone(),
+        reference: reference(bundle)?,
         ring_volumes: config.volumes.ring_volumes,
         decode_after_s: config.deadline.decode_after_s,
+    })
+}
+
+fn reference(bundle: &Bundle) -> Result<Option<Arc<SessionReference>>, Failure> {
+    if bundle.recipe.motion.kind == MotionKind::None {
+        return Ok(None);
     }
+    let reference = SessionReference::read(&bundle.reference_path()).map_err(Failure::data)?;
+    Ok(Some(Arc::new(SessionReference { source: bundle.label(), ..reference })))
 }

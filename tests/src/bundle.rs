@@ -52,6 +52,36 @@ pub fn copy_bundle(bundle: &Path, copy: &Path) {
     }
 }
 
+/// A private copy of the demo bundle in the new folder `copy` whose recipe corrects motion.
+///
+/// # Panics
+/// If it cannot be copied.
+pub fn copy_with_motion(copy: &Path) {
+    copy_bundle(&demo_bundle(), copy);
+    let recipe = copy.join("preprocess.toml");
+    let text = fs::read_to_string(&recipe).expect("a recipe");
+    let mut table: toml::Table = text.parse().expect("TOML");
+    let motion = toml::Table::from_iter([("kind".to_owned(), "rigid".into())]);
+    table.insert("motion".into(), motion.into());
+    fs::write(&recipe, table.to_string()).expect("a recipe");
+    relist(copy, "preprocess.toml");
+}
+
+/// Puts length and digest of `file`, which was changed, into the manifest of the bundle `dir`.
+///
+/// # Panics
+/// If the manifest does not list it.
+pub fn relist(dir: &Path, file: &str) {
+    let path = dir.join("manifest.toml");
+    let mut manifest: toml::Table = fs::read_to_string(&path).expect("a manifest").parse().expect("TOML");
+    let bytes = fs::read(dir.join(file)).expect("the file");
+    let files = manifest["file"].as_array_mut().expect("a list of files");
+    let entry = files.iter_mut().find(|entry| entry["path"].as_str() == Some(file)).expect("the file is listed");
+    entry["sha256"] = mindeye_config::sha256_of_bytes(&bytes).0.into();
+    entry["bytes"] = (bytes.len() as i64).into();
+    fs::write(&path, manifest.to_string()).expect("a manifest");
+}
+
 /// Changes when the exporter is built anew.
 fn exporter_stamp() -> String {
     let exporter = fs::metadata(program("mindeye-export")).expect("the exporter is there");

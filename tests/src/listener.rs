@@ -114,7 +114,7 @@ impl Listener {
         assert_eq!((&json["protocol"], &json["type"]), (&"mindeye-result/1".into(), &topic.as_str().into()), "{json}");
         let picture = match (topic.as_str(), &frames[2..]) {
             ("trial", [picture]) => picture.clone(),
-            ("volume" | "stream" | "status" | "shown", []) => Vec::new(),
+            ("volume" | "stream" | "feedback" | "status" | "shown", []) => Vec::new(),
             (topic, more) => panic!("topic `{topic}` with {} more frames", more.len()),
         };
         Heard { topic, json, picture, at: self.clock.now() }

@@ -4,9 +4,9 @@
 
 use mindeye_config::{
     BUNDLE_FORMAT, BetaConfig, BetaKind, BetaUnit, Budget, BundleManifest, Confounds, DaemonConfig, DeadlineConfig,
-    Dimensions, Drift, Estimator, FeedbackConfig, FileEntry, GalleryEntry, Hrf, HrfHeight, ModelDimensions, Name, NetworkEntry,
-    NoiseModel, Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, Step, StepBudget, TensorEntry,
-    ZscorePolicy, sha256_of_bytes,
+    Dimensions, Drift, Estimator, FeedbackConfig, FileEntry, GalleryEntry, Hrf, HrfHeight, ModelDimensions, Name,
+    NetworkEntry, NoiseModel, Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, Step, StepBudget,
+    TensorEntry, ZscorePolicy, sha256_of_bytes,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use super::{Threads, wake_up};
 use crate::display::PagesParts;
-use crate::ingest::{Command, CommitItem, Committed, Committer, Intake, Limits, Router, RouterParts};
+use crate::ingest::{Command, CommitItem, Committed, Committer, GridRule, Intake, Limits, Router, RouterParts};
 use crate::journal::RecordedRun;
 use crate::pipeline::{
     DecodeContext, Mailbox, Patience, PreprocessContext, Typical, Work, decode_loop, preprocess_loop,
@@ -105,7 +105,7 @@ impl<'a> Wiring<'a> {
             vitals: self.vitals.clone(),
             stop: self.stop.clone(),
         };
-        Router::new(parts, Intake::new(Limits::new(self.config, self.bundle.mask.grid().clone())))
+        Router::new(parts, Intake::new(Limits::new(self.config, GridRule::of(self.bundle, self.config))))
     }
 
     pub(super) fn publisher(&self, socket: zmq::Socket, results_file: Option<File>) -> Publisher {
@@ -139,15 +139,15 @@ impl<'a> Wiring<'a> {
         }
     }
 
-    fn preprocess(&self) -> PreprocessContext {
-        PreprocessContext {
-            recipe: recipe(self.bundle, self.config),
+    fn preprocess(&self) -> Result<PreprocessContext, Failure> {
+        Ok(PreprocessContext {
+            recipe: recipe(self.bundle, self.config)?,
             patience: Patience::new(&self.config.deadline),
             clock: self.clock.clone(),
             mailbox: self.queues.mailbox.clone(),
             publish: self.queues.publish.0.clone(),
             vitals: self.vitals.clone(),
-        }
+        })
     }
 
     fn decode(&self) -> DecodeContext {
@@ -168,7 +168,7 @@ impl<'a> Wiring<'a> {
         typical: Typical,
         waker: zmq::Socket,
     ) -> Result<Threads, Failure> {
-        let (preprocess, decode) = (self.preprocess(), self.decode());
+        let (preprocess, decode) = (self.preprocess()?, self.decode());
         let committer = Committer::new(self.clock.clone(), self.config.journal.batch_records);
         let Queues { commits, committed, work, publish, .. } = self.queues;
         let route = move || {

@@ -1,5 +1,6 @@
 //! Every judgement of the door, without a socket.
 
+use super::super::GridRule;
 use super::*;
 use crate::protocol::example_run;
 use mindeye_preprocess::VoxelType;
@@ -16,8 +17,7 @@ fn seconds(s: u64) -> Moment {
 fn limits() -> Limits {
     Limits {
         session: None,
-        grid: example_run("a").grid(),
-        grid_tolerance_mm: 1.0,
+        grid: GridRule::Masks { grid: example_run("a").grid(), tolerance_mm: 1.0 },
         max_volume_bytes: 1 << 20,
         max_gap: 16,
         idle_run: Duration::from_secs(30),

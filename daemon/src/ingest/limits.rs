@@ -1,8 +1,10 @@
 //! What the door lets in, from configuration and bundle.
 
 use crate::protocol::{Reason, Refusal, RunStart, affine_is_finite};
-use mindeye_config::{DaemonConfig, Name};
+use mindeye_config::{DaemonConfig, MotionKind, Name};
+use mindeye_decode::Bundle;
 use mindeye_preprocess::Grid;
+use mindeye_preprocess::motion::can_be_registered;
 use std::time::Duration;
 
 /// Longest side of a volume in voxels.
@@ -16,10 +18,8 @@ const MAX_VOLUMES: u32 = 100_000;
 pub struct Limits {
     /// Only this session may open runs, when set.
     pub session: Option<Name>,
-    /// Grid of the bundle's mask.
-    pub grid: Grid,
-    /// Largest distance in mm between the corners of both grids.
-    pub grid_tolerance_mm: f64,
+    /// Which grids a run may have.
+    pub grid: GridRule,
     /// Largest volume in bytes.
     pub max_volume_bytes: usize,
     /// Largest jump of the volume index.
@@ -30,14 +30,60 @@ pub struct Limits {
     pub event_max_late_s: f64,
 }
 
-impl Limits {
-    /// The limits that `config` sets for a bundle on `grid`.
+/// Which grids a run may have.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GridRule {
+    /// That of the bundle's mask: volumes are gathered as they come.
+    Masks {
+        /// The mask's.
+        grid: Grid,
+        /// Largest distance in mm between the corners of both grids.
+        tolerance_mm: f64,
+    },
+    /// Any on which a head can be found: each run is registered to the bundle's reference.
+    Registered,
+}
+
+impl GridRule {
+    /// The rule of a bundle, by its recipe.
     #[must_use]
-    pub fn new(config: &DaemonConfig, grid: Grid) -> Self {
+    pub fn of(bundle: &Bundle, config: &DaemonConfig) -> Self {
+        match bundle.recipe.motion.kind {
+            MotionKind::None => {
+                let grid = bundle.mask.grid().clone();
+                Self::Masks { grid, tolerance_mm: config.volumes.grid_tolerance_mm }
+            }
+            MotionKind::Rigid => Self::Registered,
+        }
+    }
+
+    fn check(&self, start: &RunStart) -> Result<(), Refusal> {
+        let found = match self {
+            Self::Masks { grid, tolerance_mm } => check_same(grid, *tolerance_mm, &start.grid()),
+            Self::Registered => can_be_registered(&start.grid()).map_err(|error| error.to_string()),
+        };
+        found.map_err(|message| Refusal::new(Reason::Geometry, message))
+    }
+}
+
+fn check_same(mask: &Grid, tolerance_mm: f64, run: &Grid) -> Result<(), String> {
+    if run.dim != mask.dim {
+        return Err(format!("the bundle's mask has {:?} voxels, the run {:?}", mask.dim, run.dim));
+    }
+    let apart_mm = mask.corner_distance_mm(run);
+    if apart_mm <= tolerance_mm {
+        return Ok(());
+    }
+    Err(format!("the run's grid lies {apart_mm:.2} mm from the bundle's mask, at most {tolerance_mm} mm is accepted"))
+}
+
+impl Limits {
+    /// The limits that `config` sets for runs on grids of this rule.
+    #[must_use]
+    pub fn new(config: &DaemonConfig, grid: GridRule) -> Self {
         Self {
             session: config.session.as_ref().map(|session| session.session.clone()),
             grid,
-            grid_tolerance_mm: config.volumes.grid_tolerance_mm,
             max_volume_bytes: config.volumes.max_volume_mib as usize * (1 << 20),
             max_gap: config.volumes.max_gap,
             idle_run: Duration::from_secs_f64(config.volumes.idle_run_s),
@@ -50,7 +96,7 @@ impl Limits {
         self.check_session(start)?;
         check_numbers(start)?;
         self.check_size(start)?;
-        self.check_grid(start)?;
+        self.grid.check(start)?;
         start.events.iter().try_for_each(check_event)?;
         check_trials_are_unique(start)
     }
@@ -72,22 +118,6 @@ impl Limits {
         }
         let message = format!("a volume would take {bytes} bytes, at most {} are accepted", self.max_volume_bytes);
         Err(Refusal::new(Reason::TooLarge, message))
-    }
-
-    fn check_grid(&self, start: &RunStart) -> Result<(), Refusal> {
-        if start.shape != self.grid.dim {
-            let message = format!("the bundle's mask has {:?} voxels, the run {:?}", self.grid.dim, start.shape);
-            return Err(Refusal::new(Reason::Geometry, message));
-        }
-        let apart_mm = self.grid.corner_distance_mm(&start.grid());
-        if apart_mm <= self.grid_tolerance_mm {
-            return Ok(());
-        }
-        let message = format!(
-            "the run's grid lies {apart_mm:.2} mm from the bundle's mask, at most {} mm is accepted",
-            self.grid_tolerance_mm
-        );
-        Err(Refusal::new(Reason::Geometry, message))
     }
 }
 

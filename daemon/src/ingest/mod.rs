@@ -17,7 +17,7 @@ mod timeline;
 pub use command::Command;
 pub use committer::{CommitItem, Committed, Committer, Save, Saved};
 pub use intake::{Intake, RunStartVerdict, Verdict, VolumeVerdict};
-pub use limits::Limits;
+pub use limits::{GridRule, Limits};
 pub use reply::Reply;
 pub use router::{Router, RouterParts};
 pub use timeline::Timeline;

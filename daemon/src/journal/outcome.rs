@@ -58,6 +58,8 @@ pub enum OutcomeContent {
     },
     /// A page or stimulus computer says that it showed a picture.
     Shown(serde_json::Value),
+    /// The run's first volume was registered to the bundle's reference.
+    Registered(mindeye_preprocess::motion::RegistrationReport),
     /// A trial's feedback went out, or is missing for good.
     Feedback(crate::publish::Feedback),
     /// An engine failed on a trial.

@@ -87,6 +87,7 @@ impl PreprocessContext {
         output.timings.add(Step::Receive, volume.received);
         output.timings.add(Step::Queue, started.since(volume.arrived).saturating_sub(volume.received));
         self.vitals.steps(&output.timings);
+        self.announce_registration(worker, &mut output);
         self.announce_volume(worker, volume, &output);
         let deadline = volume.arrived + self.to_deadline(&worker.run);
         self.hand_over(worker, volume, output, self.due_time(worker, deadline, false));
@@ -94,7 +95,8 @@ impl PreprocessContext {
 
     /// A recorded volume's deadline is counted on Unix time, which outlives the process.
     fn restored_volume(&self, worker: &mut RunWorker, volume: &VolumeWork) {
-        let Some(output) = self.advance(worker, volume) else { return };
+        let Some(mut output) = self.advance(worker, volume) else { return };
+        self.announce_registration(worker, &mut output);
         let left_s = volume.arrived_unix_s + self.to_deadline(&worker.run).as_secs_f64() - self.clock.unix_s();
         let deadline = if left_s > 0.0 { self.clock.now() + Duration::from_secs_f64(left_s) } else { Moment(0) };
         self.hand_over(worker, volume, output, self.due_time(worker, deadline, true));
@@ -114,12 +116,19 @@ impl PreprocessContext {
         self.patience.to_deadline(run.start.tr_s, run.start.speed())
     }
 
+    fn announce_registration(&self, worker: &RunWorker, output: &mut VolumeOutput) {
+        if let Some(registration) = output.registration.take() {
+            self.send(PublishEvent::Registered { run: worker.run.clone(), registration });
+        }
+    }
+
     fn announce_volume(&self, worker: &RunWorker, volume: &VolumeWork, output: &VolumeOutput) {
         let notice = VolumeNotice {
             run: worker.run.clone(),
             index: volume.index,
             gap_before: volume.gap_before,
             nominal: volume.nominal,
+            quality: output.quality,
             timings: output.timings.clone(),
         };
         // Volume messages are for looking at; a busy publisher loses the newest and counts it.

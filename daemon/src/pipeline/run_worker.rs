@@ -2,6 +2,8 @@
 
 use super::{RunInfo, TrialSchedule, VolumeWork};
 use mindeye_config::{Clock, PreprocessConfig, Step, Timings};
+use mindeye_preprocess::motion::{RegistrationReport, SessionReference};
+use mindeye_preprocess::quality::VolumeQuality;
 use mindeye_preprocess::{
     Event, EventChange, Mask, PreprocessError, RawVolume, RunPlan, RunPreprocessor, TrialBeta, ZscoreTable,
 };
@@ -17,6 +19,8 @@ pub struct Recipe {
     pub mask: Arc<Mask>,
     /// Bundle's normalisation.
     pub zscore: Arc<ZscoreTable>,
+    /// Bundle's reference volume, to which each run is registered; `None` where the recipe takes the head to lie still.
+    pub reference: Option<Arc<SessionReference>>,
     /// Volumes kept in the ring, at least.
     pub ring_volumes: usize,
     /// Seconds after onset at which a trial is due.
@@ -28,6 +32,18 @@ impl Recipe {
     fn ring_volumes(&self, tr_s: f64) -> usize {
         let needed = (self.preprocess.memory_s() / tr_s).ceil() as usize + 2;
         self.ring_volumes.max(needed)
+    }
+
+    /// What is known of a run before its first volume.
+    fn plan(&self, run: &RunInfo) -> RunPlan {
+        RunPlan {
+            volumes: run.start.expected_volumes,
+            hrf_index: None,
+            reference: self.reference.clone(),
+            // Volumes that are gathered as they come lie on the mask's grid, as near as the door demands.
+            run_grid: self.reference.as_ref().map(|_| run.start.grid()),
+            slice_timing_s: run.start.slice_timing_s.clone(),
+        }
     }
 }
 
@@ -51,6 +67,10 @@ pub struct VolumeOutput {
     pub betas: Vec<Arc<TrialBeta>>,
     /// Trials that became due.
     pub due: Vec<DueTrial>,
+    /// What the volume is worth.
+    pub quality: VolumeQuality,
+    /// With the first volume: how it lies to the bundle's reference.
+    pub registration: Option<RegistrationReport>,
     /// Time of each step.
     pub timings: Timings,
 }
@@ -60,6 +80,7 @@ pub struct RunWorker {
     /// The run.
     pub run: Arc<RunInfo>,
     preprocessor: RunPreprocessor,
+    follows_head: bool,
     schedule: TrialSchedule,
     onset_s: BTreeMap<u32, f64>,
     newest: BTreeMap<u32, Arc<TrialBeta>>,
@@ -73,17 +94,17 @@ impl RunWorker {
     /// What preprocessing says about recipe, mask and statistics.
     pub fn new(recipe: &Recipe, run: Arc<RunInfo>) -> Result<Self, PreprocessError> {
         let tr_s = run.start.tr_s;
-        let plan = RunPlan { volumes: run.start.expected_volumes, ..RunPlan::default() };
         let preprocessor = RunPreprocessor::planned(
             &recipe.preprocess,
             recipe.mask.clone(),
             recipe.zscore.clone(),
             tr_s,
             recipe.ring_volumes(tr_s),
-            &plan,
+            &recipe.plan(&run),
         )?;
         let mut worker = Self {
             preprocessor,
+            follows_head: recipe.reference.is_some(),
             schedule: TrialSchedule::new(recipe.decode_after_s),
             onset_s: BTreeMap::new(),
             newest: BTreeMap::new(),
@@ -116,6 +137,11 @@ impl RunWorker {
         let mut output = VolumeOutput::default();
         let mut lap = Lap { clock, since: clock.now(), timings: &mut output.timings };
         let raw = RawVolume::new(volume.dtype, self.run.start.grid().voxel_count(), &volume.voxels)?;
+        let is_first = self.preprocessor.registration().is_none();
+        if self.follows_head {
+            self.preprocessor.estimate_motion(&raw)?;
+            lap.ends(Step::Motion);
+        }
         self.preprocessor.resample(raw)?;
         lap.ends(Step::Resample);
         self.preprocessor.advance(volume.index, volume.start_s)?;
@@ -127,7 +153,15 @@ impl RunWorker {
             self.keep(beta);
         }
         output.due = self.due_at(volume.start_s + self.run.start.tr_s);
+        output.quality = self.preprocessor.volume_quality();
+        output.registration = self.preprocessor.registration().filter(|_| is_first).cloned();
         Ok(output)
+    }
+
+    /// How the run's first volume lies to the bundle's reference, once it came.
+    #[must_use]
+    pub fn registration(&self) -> Option<&RegistrationReport> {
+        self.preprocessor.registration()
     }
 
     /// Trials that never became due; the run is over.

@@ -42,7 +42,8 @@ fn list(raw: f32) -> Retrieval {
 
 /// Values of trials that each scored in time, `None` for missing.
 fn values(series: &mut FeedbackSeries, raws: &[f32]) -> Vec<Result<f64, Missing>> {
-    let given = raws.iter().enumerate().map(|(trial, raw)| series.scored(&beta(trial as u32, 6.0), &list(*raw)).unwrap());
+    let given =
+        raws.iter().enumerate().map(|(trial, raw)| series.scored(&beta(trial as u32, 6.0), &list(*raw)).unwrap());
     given.map(|given| given.value.ok_or_else(|| given.missing.unwrap())).collect()
 }
 

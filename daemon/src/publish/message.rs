@@ -54,6 +54,8 @@ pub struct TrialMessage<'a> {
     pub since_due: Option<Duration>,
     /// From due to deadline on this machine's clock, seconds.
     pub deadline_s: f64,
+    /// Whether the run's registration to the bundle's reference is a go; `None` where there is none.
+    pub registration_go: Option<bool>,
     /// The answer leaves before the deadline (of a trial that is due), or before the trial is due.
     pub in_time: bool,
 }
@@ -86,17 +88,22 @@ pub fn trial_json(message: &TrialMessage<'_>) -> Value {
         "image": message.image,
         "bundle": identity.bundle, "engine": identity.engine, "seed": message.noise_seed,
         "estimator_mismatch": identity.estimator_mismatch,
+        "registration_go": message.registration_go,
         "picture_bytes": message.png.len(), "picture_sha256": message.png_sha256,
     })
 }
 
-/// Topic `volume`. Motion is null until motion correction is there to measure it.
+/// Topic `volume`. Motion is null where the recipe takes the head to lie still.
 #[must_use]
 pub fn volume_json(notice: &VolumeNotice) -> Value {
+    let quality = &notice.quality;
     json!({
         "protocol": RESULT_PROTOCOL, "type": "volume",
         "session": notice.run.start.session, "run": notice.run.start.run, "index": notice.index,
-        "motion": Value::Null, "framewise_displacement": Value::Null,
+        "motion": quality.motion.map(|motion| motion.0), "motion_converged": quality.converged,
+        "framewise_displacement": quality.framewise_displacement_mm, "fd_jenkinson": quality.fd_jenkinson_mm,
+        "dvars": quality.dvars, "tsnr": quality.tsnr_median, "spike": quality.spike, "spikes": quality.spikes,
+        "motion_residual_percent": quality.residual_percent, "voxels_out_of_field": quality.out_of_field,
         "timings_ms": notice.timings, "gap_before": notice.gap_before,
         "clock": if notice.nominal { "nominal" } else { "acquisition" },
     })

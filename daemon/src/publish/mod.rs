@@ -26,6 +26,8 @@ use crate::blind::StimulusImage;
 use crate::pipeline::{Decoded, RunInfo};
 use mindeye_config::{Moment, Timings};
 use mindeye_preprocess::TrialBeta;
+use mindeye_preprocess::motion::RegistrationReport;
+use mindeye_preprocess::quality::VolumeQuality;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +58,13 @@ pub enum PublishEvent {
         index: u32,
         /// Time from last byte to safe.
         took: Duration,
+    },
+    /// The run's first volume was registered to the bundle's reference.
+    Registered {
+        /// The run.
+        run: Arc<RunInfo>,
+        /// How it lies.
+        registration: RegistrationReport,
     },
     /// A beta was estimated.
     Beta {
@@ -123,6 +132,8 @@ pub struct VolumeNotice {
     pub gap_before: u32,
     /// Its time is index x TR for lack of a stamp.
     pub nominal: bool,
+    /// What it is worth.
+    pub quality: VolumeQuality,
     /// Steps so far.
     pub timings: Timings,
 }

@@ -12,6 +12,7 @@ use crate::vitals::Vitals;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mindeye_config::{Clock, Moment, Step};
 use mindeye_decode::Gallery;
+use mindeye_preprocess::motion::RegistrationReport;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -118,6 +119,7 @@ impl Publisher {
             PublishEvent::Stimulus { run, trial, image } => self.stimulus(&run, trial, image),
             PublishEvent::Volume(notice) => self.volume(&notice),
             PublishEvent::Journalled { index, took } => self.journalled(index, took),
+            PublishEvent::Registered { run, registration } => self.registered(&run, registration),
             PublishEvent::Beta { run, beta } => self.beta(&run, &beta),
             PublishEvent::Due(notice) => self.due(notice),
             PublishEvent::Product(notice) => self.product(&notice),
@@ -155,6 +157,7 @@ impl Publisher {
         self.board.run = Some(info.clone());
         self.board.next_index = 0;
         self.board.trouble = None;
+        self.board.registration = None;
         let context = self.context(&info);
         self.write(&info, context, Vec::new());
         self.set_state(DaemonState::Running);
@@ -213,6 +216,19 @@ impl Publisher {
         self.board.nominal = Some(notice.nominal);
         self.board.next_index = notice.index + 1;
         self.send(frame("volume", &volume_json(notice), Vec::new()), false);
+    }
+
+    /// A no-go stops nothing, since an hour in the scanner cannot be repeated: the operator is told, and results say so.
+    fn registered(&mut self, run: &Arc<RunInfo>, registration: RegistrationReport) {
+        let Some(open) = self.of_run(run) else { return };
+        open.registration = Some(registration.clone());
+        self.write(run, OutcomeContent::Registered(registration.clone()), Vec::new());
+        self.board.registration = Some(registration.clone());
+        if registration.go {
+            self.send_status();
+        } else {
+            self.trouble(format!("registration is a no-go: {}", registration.objections.join("; ")));
+        }
     }
 
     fn journalled(&mut self, index: u32, took: Duration) {

@@ -6,6 +6,7 @@ use crate::journal::{AppendFile, Outcome, OutcomeContent};
 use crate::pipeline::RunInfo;
 use crate::protocol::EventFields;
 use mindeye_config::Moment;
+use mindeye_preprocess::motion::RegistrationReport;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub(super) struct OpenRun {
     pub(super) outcomes: Option<AppendFile>,
     /// Betas that an earlier process recorded, by trial and revision.
     pub(super) recorded_betas: BTreeMap<(u32, u32), Vec<u8>>,
+    /// How the run's first volume lies to the bundle's reference, once it is known.
+    pub(super) registration: Option<RegistrationReport>,
     /// The session's feedback, if it has one.
     pub(super) feedback: Option<FeedbackSeries>,
     /// When the run ended.
@@ -24,11 +27,7 @@ pub(super) struct OpenRun {
 }
 
 impl OpenRun {
-    pub(super) fn new(
-        info: Arc<RunInfo>,
-        outcomes: Option<AppendFile>,
-        feedback: Option<Arc<FeedbackPlan>>,
-    ) -> Self {
+    pub(super) fn new(info: Arc<RunInfo>, outcomes: Option<AppendFile>, feedback: Option<Arc<FeedbackPlan>>) -> Self {
         let named = |event: &EventFields| Some((event.trial, event.image.clone()?));
         let images = info.start.events.iter().filter_map(named).collect();
         Self {
@@ -37,6 +36,7 @@ impl OpenRun {
             images,
             outcomes,
             recorded_betas: BTreeMap::new(),
+            registration: None,
             feedback: feedback.map(FeedbackSeries::new),
             closed_at: None,
         }

@@ -5,6 +5,7 @@ use crate::pipeline::{Effort, RunInfo};
 use crate::protocol::RESULT_PROTOCOL;
 use crate::vitals::Vitals;
 use mindeye_config::Moment;
+use mindeye_preprocess::motion::RegistrationReport;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +42,8 @@ pub struct StatusBoard {
     pub next_index: u32,
     /// What went wrong last.
     pub trouble: Option<String>,
+    /// How the run lies to the bundle's reference; `None` before its first volume, or without motion correction.
+    pub registration: Option<RegistrationReport>,
     /// Score of the session so far.
     pub score: RunningScore,
     /// Pages shall show nothing.
@@ -61,7 +64,7 @@ impl StatusBoard {
             "estimator_mismatch": identity.estimator_mismatch,
             "tr_s": start.map(|start| start.tr_s), "speed": start.map(|start| start.speed()),
             "clock": self.nominal.map(|nominal| if nominal { "nominal" } else { "acquisition" }),
-            "stale_after_s": stale_after_s, "trouble": self.trouble, "blanked": self.blanked,
+            "registration": self.registration, "stale_after_s": stale_after_s, "trouble": self.trouble, "blanked": self.blanked,
             "volumes_accepted": vitals.volumes_accepted(), "volumes_refused": vitals.volumes_refused(),
             "volume_gaps": vitals.volume_gaps(), "deadlines_missed": vitals.deadlines_missed(),
             "last_volume_age_s": vitals.last_volume_age(now).map(|age| age.as_secs_f64()),

@@ -72,6 +72,7 @@ impl Publisher {
     pub(super) fn publish(&mut self, info: &Arc<RunInfo>, answer: &Answer) {
         let begun = self.parts.clock.now();
         let image = self.of_run(info).and_then(|open| open.images.get(&answer.trial).cloned());
+        let registration_go = self.of_run(info).and_then(|open| Some(open.registration.as_ref()?.go));
         let png = answer.picture.as_ref().map(|picture| picture.to_png()).unwrap_or_default();
         let now = self.parts.clock.now();
         let mut answer = answer.clone();
@@ -93,6 +94,7 @@ impl Publisher {
             png: &png,
             noise_seed: self.noise_seed(info, answer.trial),
             since_due,
+            registration_go,
             deadline_s: self.parts.deadline_s.unwrap_or(info.start.tr_s) / info.start.speed(),
             in_time,
         };

@@ -47,7 +47,7 @@ impl Replayer {
     ) -> Result<Self, Failure> {
         let run = Arc::new(RunInfo { start: recorded.start.clone(), dir: recorded.dir.clone() });
         let patience = Patience::new(&config.deadline);
-        let recipe = crate::settings::recipe(&prepared.bundle, config);
+        let recipe = crate::settings::recipe(&prepared.bundle, config)?;
         let worker = RunWorker::new(&recipe, run.clone()).map_err(Failure::data)?;
         Ok(Self {
             typical: Typical::from_warm_up(&prepared.report),
@@ -172,6 +172,7 @@ impl Replayer {
             png_sha256: sha256,
             noise_seed: noise_seed(&identity.bundle_hash, identity.seed, &start.session, &start.run, answer.trial, 0),
             since_due,
+            registration_go: self.worker.registration().map(|registration| registration.go),
             deadline_s: self.to_deadline.as_secs_f64(),
             in_time: answer.due.as_ref().is_none_or(|due| now <= due.deadline),
         };

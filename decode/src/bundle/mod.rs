@@ -84,6 +84,12 @@ impl Bundle {
         self.recipe.estimator().agrees_with(&self.manifest.estimator)
     }
 
+    /// The EPI volume in the mask's frame, to which runs are registered.
+    #[must_use]
+    pub fn reference_path(&self) -> PathBuf {
+        self.dir.join(REFERENCE)
+    }
+
     /// Name and the first twelve digits of the hash, as in `demo@abcdef012345`: the `bundle` of results.
     #[must_use]
     pub fn label(&self) -> String {

@@ -84,6 +84,14 @@ impl Reference {
     }
 }
 
+/// Whether runs on `grid` can be searched for a head at all.
+///
+/// # Errors
+/// [`PreprocessError::TooFewVoxels`] naming an axis of fewer than 8 voxels, [`PreprocessError::FlatGrid`].
+pub fn can_be_registered(grid: &Grid) -> Result<(), PreprocessError> {
+    check_grid("the run", grid)
+}
+
 /// Refuses grids on which motion cannot be estimated, by name.
 pub(crate) fn check_grid(what: &'static str, grid: &Grid) -> Result<(), PreprocessError> {
     for (axis, found) in ['x', 'y', 'z'].into_iter().zip(grid.dim) {

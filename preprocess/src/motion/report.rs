@@ -2,10 +2,10 @@
 
 use crate::motion::register::{shift_mm, turn_deg};
 use crate::motion::{Registration, SessionReference};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How the first volume of a run lies to the session reference.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegistrationReport {
     /// Where the reference came from.
     pub reference: String,

@@ -1,6 +1,7 @@
 // What the page knows, and whether it may still be shown as live. Pure: the caller brings the time, nothing here touches the document.
 
 const HISTORY_TRIALS = 40;
+const HISTORY_VOLUMES = 60;
 const STALE_AFTER_S = 2; // until the first status brings the daemon's own `stale_after_s`
 const SCANNER_SILENT_TRS = 3;
 
@@ -10,6 +11,7 @@ export function nothingKnown(now) {
     linkOpen: false, linkSince: now, heardAt: now,
     status: null, statusAt: now,
     volume: null,
+    volumes: [], // the last volumes of the run, oldest first
     trial: null, picture: null, trialAt: now,
     history: [], // latest revision of each trial of the run, oldest first
   };
@@ -28,10 +30,17 @@ export function hear(known, message, picture, now) {
   known.heardAt = now;
   switch (message.type) {
     case 'status': Object.assign(known, { status: message, statusAt: now }); return false;
-    case 'volume': known.volume = message; return false;
+    case 'volume': hearVolume(known, message); return false;
     case 'trial': return hearTrial(known, message, picture, now);
     default: return false; // later versions may say more
   }
+}
+
+function hearVolume(known, volume) {
+  if (known.volume && !sameRun(known.volume, volume)) known.volumes = [];
+  known.volume = volume;
+  known.volumes.push(volume);
+  if (known.volumes.length > HISTORY_VOLUMES) known.volumes.shift();
 }
 
 /// A revision stands for its trial completely: what it does not carry is not shown, whoever carried it before.

@@ -3,11 +3,11 @@
 import { drawHistory, drawSteps } from './charts.js';
 import { follow } from './feed.js';
 import { hear, linkChanged, nothingKnown, publishedTrials, staleness, volumeAgeS } from './knowledge.js';
+import { drawMotion } from './motion.js';
 import { clearTrial, drawTrial } from './trial.js';
 import { ago, count, element, find, percentage, say } from './words.js';
 
 const TICK_MS = 200;
-const FD_LIMIT_MM = 0.5; // Power et al. 2012: volumes above are commonly censored
 const STATE_MOODS = { running: 'calm', ready: 'calm', starting: 'notice', catching_up: 'notice', degraded: 'alarm', stopped: 'alarm' };
 
 const known = nothingKnown(performance.now());
@@ -21,6 +21,7 @@ follow({
   onMessage(message, picture) {
     if (hear(known, message, picture, performance.now())) drawTrial(known);
     if (message.type === 'trial') drawCharts();
+    if (message.type === 'volume' || message.type === 'status') drawMotion(known.volumes, known.status?.registration ?? null);
     draw();
   },
 });
@@ -104,11 +105,9 @@ function drawScore({ trials, top1, mean_rank, pool_size, chance_top1 }) {
 function drawScanner(now) {
   const { volumes_accepted: accepted, volume_gaps: gaps, volumes_refused: refused } = known.status;
   const ageS = volumeAgeS(known, now);
-  const displacement = known.volume?.framewise_displacement ?? null;
   sayIfNew('scanner-figure', ageS === null ? 'no volume' : `${ageS.toFixed(1)} s ago`);
-  const motion = displacement === null ? '' : ` · head moved ${displacement.toFixed(2)} mm`;
-  sayIfNew('scanner-caption', `${count(accepted, 'volume')} · ${count(gaps, 'gap')} · ${refused} refused${motion}`);
-  find('scanner').dataset.mood = gaps || refused || displacement > FD_LIMIT_MM ? 'notice' : 'calm';
+  sayIfNew('scanner-caption', `${count(accepted, 'volume')} · ${count(gaps, 'gap')} · ${refused} refused`);
+  find('scanner').dataset.mood = gaps || refused ? 'notice' : 'calm';
 }
 
 function drawSystem({ engine, bundle, bundle_note, bundle_origin, clock }) {
