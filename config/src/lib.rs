@@ -43,13 +43,14 @@ pub use feedback::FeedbackConfig;
 pub use hash::{Sha256, hex, sha256_of_bytes, sha256_of_file};
 pub use load::{Checked, Complaint, ConfigError, from_toml, load};
 pub use manifest::{
-    BUNDLE_FORMAT, BundleManifest, Dimensions, FileEntry, GalleryEntry, NetworkEntry, Origin, Precision, TensorEntry,
+    BUNDLE_FORMAT, BundleManifest, Dimensions, ENGINES_FORMAT, EngineFileEntry, EnginesManifest, FileEntry,
+    GalleryEntry, NetworkEntry, Origin, Precision, TensorEntry,
 };
 pub use model::ModelDimensions;
 pub use motion::{Interpolation, MotionConfig, MotionKind, MotionReference};
 pub use name::{Name, NameError};
 pub use preprocess::{BetaConfig, PreprocessConfig, ZscoreConfig};
 pub use runtime::{RUNTIME_DIR_VARIABLE, runtime_library};
-pub use scheduler::{BetaSchedule, SchedulerConfig};
+pub use scheduler::{BetaSchedule, FinalSigma, LowLevelStart, PriorConfig, Sampler, SchedulerConfig, TokenScale};
 pub use session::SessionConfig;
 pub use step::{Step, Timings};

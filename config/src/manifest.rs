@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// The `format` of bundles that this version reads and writes.
 pub const BUNDLE_FORMAT: &str = "mindeye-bundle/1";
 
+/// The `format` of the table of compiled engines.
+pub const ENGINES_FORMAT: &str = "mindeye-engines/1";
+
 /// A bundle's table of contents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +131,54 @@ pub struct FileEntry {
     pub bytes: u64,
 }
 
+/// `engines/manifest.toml`: engines compiled from a bundle's networks. It stands beside the bundle's own table, so that
+/// compiling does not make another bundle of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnginesManifest {
+    /// [`ENGINES_FORMAT`].
+    pub format: String,
+    /// Digest of the `manifest.toml` whose networks were compiled.
+    pub bundle: Sha256,
+    /// One entry per engine file.
+    #[serde(default)]
+    pub engine: Vec<EngineFileEntry>,
+}
+
+/// One compiled engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineFileEntry {
+    /// What it was compiled for: `sm_89`, ...
+    pub target: String,
+    /// The network.
+    pub network: String,
+    /// Path inside `engines/`, with `/`.
+    pub path: String,
+    /// Arithmetic.
+    pub precision: Precision,
+    /// Library and version that compiled it.
+    pub built_with: String,
+    /// Its digest.
+    pub sha256: Sha256,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Checked for EnginesManifest {
+    fn check(&self) -> Result<(), Complaint> {
+        Complaint::unless(self.format == ENGINES_FORMAT, "format", || {
+            format!("this version reads \"{ENGINES_FORMAT}\", found \"{}\"", self.format)
+        })?;
+        for engine in &self.engine {
+            Complaint::unless(stays_inside(&engine.path), "engine.path", || {
+                format!("must stay inside engines/, found \"{}\"", engine.path)
+            })?;
+        }
+        Ok(())
+    }
+}
+
 impl BundleManifest {
     /// The entry of the network called `name`, if the bundle has it.
     #[must_use]
@@ -149,6 +200,9 @@ impl Checked for BundleManifest {
         for file in &self.file {
             Complaint::unless(stays_inside(&file.path), "file.path", || {
                 format!("must stay inside the bundle, found \"{}\"", file.path)
+            })?;
+            Complaint::unless(!file.path.starts_with("engines/"), "file.path", || {
+                format!("engines are listed in engines/manifest.toml, found \"{}\"", file.path)
             })?;
         }
         for network in &self.network {

@@ -231,6 +231,16 @@ fn model_scheduler_and_budget_values_out_of_range_are_named_with_their_bound() {
         scheduler("steps = 20", "steps = 2000", "steps", ["2000", "train_timesteps = 1000"]),
         scheduler("beta_end = 0.012", "beta_end = 0.0001", "beta_end", ["0.0001", "0.00085"]),
         scheduler("strength = 0.85", "strength = 1.5", "strength", ["1.5", "at most at 1"]),
+        scheduler("strength = 0.85", "strength = 0.1", "fast_steps", ["strength 0.1", "of 8 steps"]),
+        scheduler("guided_share = 1.0", "guided_share = 1.1", "guided_share", ["between 0 and 1", "1.1"]),
+        scheduler("candidates = 1", "candidates = 0", "candidates", ["1 to 64", "found 0"]),
+        scheduler("fast_steps = 8\nlow", "fast_steps = 21\nlow", "fast_steps", ["steps = 20", "found 21"]),
+        scheduler(
+            "steps = 20\nfast_steps = 8\ntoken",
+            "steps = 101\nfast_steps = 8\ntoken",
+            "prior.steps",
+            ["100", "101"],
+        ),
         scheduler("latent_scale = 0.18215", "latent_scale = 0.0", "latent_scale", ["found 0", "above 0"]),
         Case {
             read: read::<Budget>,

@@ -47,6 +47,7 @@ fn every_key_is_described_and_no_other() {
     check("scheduler.toml", &support::scheduler());
     check("model.toml", &support::model());
     check("manifest.toml", &support::manifest());
+    check("engines/manifest.toml", &support::engines());
     check("budget.toml", &support::budget());
 }
 

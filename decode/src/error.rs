@@ -24,6 +24,18 @@ pub enum DecodeError {
         /// NaN or an infinity.
         value: f32,
     },
+    /// A step of a sampler failed.
+    #[error("step {step} of {steps} of `{network}`: {source}")]
+    Step {
+        /// The network that the step evaluates.
+        network: &'static str,
+        /// The step, from 1.
+        step: usize,
+        /// Steps of the plan.
+        steps: usize,
+        /// What happened.
+        source: Box<DecodeError>,
+    },
     /// The pattern is of another mask.
     #[error("the pattern has {found} voxels, the bundle's mask {expected}")]
     Voxels {
@@ -35,7 +47,7 @@ pub enum DecodeError {
     /// The bundle cannot make the product.
     #[error("this bundle makes no {product}: it has no {missing}")]
     NoProduct {
-        /// `retrieval` or `blurry`.
+        /// `retrieval`, `blurry`, `reconstruction` or `choice`.
         product: &'static str,
         /// The network or gallery that it would need.
         missing: &'static str,

@@ -15,13 +15,17 @@
 
 mod bundle;
 mod decoder;
+pub mod effort;
 mod error;
 mod gallery;
 mod network;
+mod noise;
 mod parity;
 mod picture;
+mod reconstruction;
 mod retrieval;
 mod running;
+pub mod sampler;
 mod tensors;
 
 pub use bundle::{Bundle, BundleError};
@@ -29,6 +33,8 @@ pub use decoder::{Decoder, Products};
 pub use error::DecodeError;
 pub use gallery::{Gallery, GalleryError};
 pub use network::Network;
+pub use noise::{CounterNoise, Draw, NoiseSource, TrialNoise};
 pub use parity::{NetworkReport, Parity, WarmUpReport};
 pub use picture::Picture;
+pub use reconstruction::{Candidate, Progress, Reconstruction};
 pub use retrieval::Retrieval;

@@ -25,14 +25,18 @@ impl Picture {
         Ok(Self { width, height, rgb })
     }
 
-    /// The picture of a VAE's output `image`, f32[3, height, width] in [-1, 1]: x/2 + 0.5, clamped, in 256 levels.
-    /// Spec: diffusion section 2.1.
-    pub(crate) fn from_planes(image: &[f32], [height, width]: [usize; 2]) -> Result<Self, DecodeError> {
+    /// The picture of a decoder's output `image`, f32[3, height, width] in `range`, clamped, in 256 levels.
+    /// Spec: diffusion section 2.
+    pub(crate) fn from_planes(
+        image: &[f32],
+        [height, width]: [usize; 2],
+        range: PixelRange,
+    ) -> Result<Self, DecodeError> {
         let pixels = height * width;
         let mut rgb = vec![0; image.len()];
         for (channel, plane) in image.chunks(pixels).enumerate() {
             for (pixel, value) in plane.iter().enumerate() {
-                rgb[3 * pixel + channel] = level(*value);
+                rgb[3 * pixel + channel] = level(*value, range);
             }
         }
         Self::new(width as u32, height as u32, rgb)
@@ -68,9 +72,22 @@ impl Picture {
     }
 }
 
-fn level(x: f32) -> u8 {
+/// Where a decoder's pixels lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PixelRange {
+    /// [-1, 1], the VAE's.
+    Symmetric,
+    /// [0, 1], TAESD's.
+    Unit,
+}
+
+fn level(x: f32, range: PixelRange) -> u8 {
+    let unit = match range {
+        PixelRange::Symmetric => x / 2.0 + 0.5,
+        PixelRange::Unit => x,
+    };
     // The cast saturates and the value lies in 0..=255 anyway.
-    (255.0 * (x / 2.0 + 0.5).clamp(0.0, 1.0)).round() as u8
+    (255.0 * unit.clamp(0.0, 1.0)).round() as u8
 }
 
 #[cfg(test)]
@@ -78,12 +95,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn planes_in_minus_one_to_one_become_interleaved_levels() {
+    fn planes_of_either_range_become_interleaved_levels() {
         let cases = [(-1.0, 0), (1.0, 255), (0.0, 128), (-7.0, 0), (7.0, 255), (0.5, 191)];
         for (value, expected) in cases {
-            assert_eq!(level(value), expected, "{value}");
+            assert_eq!(level(value, PixelRange::Symmetric), expected, "{value}");
+            assert_eq!(level(value / 2.0 + 0.5, PixelRange::Unit), expected, "{value}");
         }
-        let picture = Picture::from_planes(&[-1.0, 1.0, 0.0, 0.0, 1.0, -1.0], [1, 2]).unwrap();
+        let picture = Picture::from_planes(&[-1.0, 1.0, 0.0, 0.0, 1.0, -1.0], [1, 2], PixelRange::Symmetric).unwrap();
         assert_eq!(picture, Picture::new(2, 1, vec![0, 128, 255, 255, 128, 0]).unwrap());
     }
 

@@ -1,13 +1,13 @@
-//! An opened network with its buffers: host values in, finite host values out.
+//! An opened network with its outputs' buffers: values or buffers in, finite host values or buffers out.
 
 use crate::{DecodeError, Network};
-use mindeye_config::{Dimensions, TensorEntry};
+use mindeye_config::{NetworkEntry, TensorEntry};
 use mindeye_engine::{Buffer, Engine, EngineError, NetworkFile, Session, TensorSpec};
 use std::path::PathBuf;
 
 /// A network that is ready to run; its inputs and outputs are those of [`Network`], in that order.
 pub(crate) struct RunningNetwork {
-    network: Network,
+    pub(crate) network: Network,
     session: Box<dyn Session>,
     inputs: Vec<Buffer>,
     outputs: Vec<Buffer>,
@@ -16,14 +16,14 @@ pub(crate) struct RunningNetwork {
 }
 
 impl RunningNetwork {
-    /// Opens the file at `path` on `engine` and makes its buffers.
+    /// Opens the file at `path`, whose tensors are those of `entry`, on `engine` and makes its buffers.
     pub(crate) fn open(
         engine: &dyn Engine,
         network: Network,
         path: PathBuf,
-        dimensions: &Dimensions,
+        entry: &NetworkEntry,
     ) -> Result<Self, EngineError> {
-        let (inputs, outputs) = (specs(network.inputs(dimensions)), specs(network.outputs(dimensions)));
+        let (inputs, outputs) = (specs(&entry.inputs), specs(&entry.outputs));
         let file = NetworkFile { name: network.key().into(), path, inputs, outputs };
         Ok(Self {
             network,
@@ -34,30 +34,58 @@ impl RunningNetwork {
         })
     }
 
+    /// Shape of input number `at`; the network's signature says which there are.
+    pub(crate) fn input_shape(&self, at: usize) -> &[usize] {
+        &self.inputs[at].spec().shape
+    }
+
     /// Computes the outputs, last dimension fastest, from one slice of values per input.
     pub(crate) fn run(&mut self, engine: &dyn Engine, inputs: &[&[f32]]) -> Result<&[Vec<f32>], DecodeError> {
         for (buffer, values) in self.inputs.iter_mut().zip(inputs) {
             engine.upload(buffer, values)?;
         }
         let inputs: Vec<&Buffer> = self.inputs.iter().collect();
-        let mut outputs: Vec<&mut Buffer> = self.outputs.iter_mut().collect();
-        self.session.run(&inputs, &mut outputs)?;
+        run(self.session.as_mut(), &inputs, &mut self.outputs)?;
         for (buffer, values) in self.outputs.iter().zip(&mut self.values) {
             engine.download(buffer, values)?;
             check_finite(self.network, buffer.spec(), values)?;
         }
         Ok(&self.values)
     }
+
+    /// Computes the outputs from bound buffers; they stay where the engine computes, and nobody has looked whether they
+    /// are finite.
+    pub(crate) fn evaluate(&mut self, inputs: &[&Buffer]) -> Result<&[Buffer], DecodeError> {
+        run(self.session.as_mut(), inputs, &mut self.outputs)?;
+        Ok(&self.outputs)
+    }
+
+    /// The outputs of the last evaluation.
+    pub(crate) fn outputs(&self) -> &[Buffer] {
+        &self.outputs
+    }
 }
 
-fn check_finite(network: Network, spec: &TensorSpec, values: &[f32]) -> Result<(), DecodeError> {
+fn run(session: &mut dyn Session, inputs: &[&Buffer], outputs: &mut [Buffer]) -> Result<(), EngineError> {
+    let mut outputs: Vec<&mut Buffer> = outputs.iter_mut().collect();
+    session.run(inputs, &mut outputs)
+}
+
+pub(crate) fn check_finite(network: Network, spec: &TensorSpec, values: &[f32]) -> Result<(), DecodeError> {
     let Some(element) = values.iter().position(|v| !v.is_finite()) else { return Ok(()) };
     let (network, tensor, value) = (network.key(), spec.name.clone(), values[element]);
     Err(DecodeError::NonFinite { network, tensor, element, value })
 }
 
-fn specs(entries: Vec<TensorEntry>) -> Vec<TensorSpec> {
-    entries.into_iter().map(|entry| TensorSpec::new(entry.name, entry.shape)).collect()
+/// The values of `buffer` on the host.
+pub(crate) fn download(engine: &dyn Engine, buffer: &Buffer) -> Result<Vec<f32>, EngineError> {
+    let mut values = vec![0.0; buffer.spec().element_count()];
+    engine.download(buffer, &mut values)?;
+    Ok(values)
+}
+
+fn specs(entries: &[TensorEntry]) -> Vec<TensorSpec> {
+    entries.iter().map(|entry| TensorSpec::new(entry.name.clone(), entry.shape.clone())).collect()
 }
 
 fn buffers(engine: &dyn Engine, specs: &[TensorSpec]) -> Result<Vec<Buffer>, EngineError> {

@@ -2,7 +2,8 @@
 
 mod support;
 
-use mindeye_config::{BetaUnit, SchedulerConfig, TensorEntry};
+use mindeye_config::{BetaUnit, NetworkEntry, SchedulerConfig, TensorEntry};
+use mindeye_decode::Network;
 use mindeye_preprocess::{Grid, Mask, VoxelType, ZscoreTable, write_volume};
 use std::fs;
 use support::{IDS, TestBundle, VOXELS, WIDTH, grid, recipe};
@@ -16,6 +17,21 @@ fn refusal_after(edit: impl FnOnce(&mut TestBundle)) -> String {
 
 fn dimension(edit: impl FnOnce(&mut mindeye_config::Dimensions)) -> String {
     refusal_after(|bundle| edit(&mut bundle.manifest.dimensions))
+}
+
+fn entry<'a>(bundle: &'a mut TestBundle, name: &str) -> &'a mut NetworkEntry {
+    bundle.manifest.network.iter_mut().find(|network| network.name == name).unwrap()
+}
+
+#[test]
+fn a_unet_takes_one_branch_or_both_and_a_clip_any_square() {
+    let refusal = refusal_after(|bundle| {
+        let unet = entry(bundle, "unet");
+        unet.inputs.iter_mut().chain(&mut unet.outputs).for_each(|tensor| tensor.shape[0] = 3);
+    });
+    assert!(refusal.contains("inputs of network unet is") && refusal.contains("[3, 4, 2, 2]"), "{refusal}");
+    let refusal = refusal_after(|bundle| entry(bundle, "clip-image").inputs[0].shape = vec![1, 3, 4, 5]);
+    assert!(refusal.contains("inputs of network clip-image is") && refusal.contains("[1, 3, 4, 5]"), "{refusal}");
 }
 
 #[test]
@@ -37,19 +53,19 @@ fn dimensions_must_be_possible_and_those_of_the_networks() {
 
 #[test]
 fn networks_must_be_known_with_the_contract_s_tensors_and_a_usable_tolerance() {
-    let refusal = refusal_after(|bundle| bundle.manifest.network[0].name = "prior".into());
-    let known = "backbone, low-level, vae-decoder";
-    assert_eq!(refusal, format!("bundle: network `prior` is not one that this version runs: {known}"));
+    let refusal = refusal_after(|bundle| bundle.manifest.network[0].name = "captioner".into());
+    let known = Network::ALL.map(Network::key).join(", ");
+    assert_eq!(refusal, format!("bundle: network `captioner` is not one that this version runs: {known}"));
 
     let refusal = refusal_after(|bundle| bundle.manifest.network[0].outputs[1].name = "tokens".into());
     assert!(refusal.contains("\"tokens\"") && refusal.contains("\"retrieval_tokens\""), "{refusal}");
 
     let extra = TensorEntry { name: "extra".into(), shape: vec![1] };
-    let refusal = refusal_after(|bundle| bundle.manifest.network[1].inputs.push(extra));
+    let refusal = refusal_after(|bundle| entry(bundle, "low-level").inputs.push(extra));
     assert!(refusal.contains("inputs of network low-level"), "{refusal}");
 
     for tolerance in [0.0, -1.0, f64::INFINITY, f64::NAN] {
-        let refusal = refusal_after(|bundle| bundle.manifest.network[2].tolerance = tolerance);
+        let refusal = refusal_after(|bundle| entry(bundle, "vae-decoder").tolerance = tolerance);
         assert!(refusal.contains("tolerance of network vae-decoder is"), "{refusal}");
     }
 }

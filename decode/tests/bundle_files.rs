@@ -3,7 +3,7 @@
 mod support;
 
 use mindeye_config::sha256_of_file;
-use mindeye_decode::BundleError;
+use mindeye_decode::{BundleError, Network};
 use std::fs;
 use support::{IDS, TestBundle};
 
@@ -22,7 +22,7 @@ fn a_whole_bundle_opens_under_a_label_of_name_and_hash() {
 #[test]
 fn one_changed_byte_in_any_file_is_refused_with_both_digests() {
     let written = TestBundle::write();
-    assert_eq!(written.paths().len(), 6 + 3 + 2 + IDS.len(), "the test covers every kind of file");
+    assert_eq!(written.paths().len(), 6 + Network::ALL.len() + 2 + IDS.len(), "the test covers every kind of file");
     for entry in &written.manifest.file {
         let path = written.file(&entry.path);
         let healthy = fs::read(&path).unwrap();
@@ -59,7 +59,7 @@ fn a_missing_file_is_refused_by_name() {
 
 #[test]
 fn a_file_that_is_not_listed_is_refused_by_name_wherever_it_lies() {
-    for path in ["notes.txt", "networks/unet.onnx", "gallery/thumbs/cat.jpg", "engines/sm_89/backbone.engine"] {
+    for path in ["notes.txt", "networks/captioner.onnx", "gallery/thumbs/cat.jpg"] {
         let written = TestBundle::write();
         fs::create_dir_all(written.file(path).parent().unwrap()).unwrap();
         fs::write(written.file(path), "x").unwrap();
@@ -136,7 +136,7 @@ fn a_file_or_network_listed_twice_is_refused() {
     let again = written.manifest.network[1].clone();
     written.manifest.network.push(again);
     written.write_manifest();
-    assert_eq!(written.refusal(), "bundle: manifest.toml lists `low-level` twice");
+    assert_eq!(written.refusal(), "bundle: manifest.toml lists `prior` twice");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod support;
 
 use mindeye_config::{EngineKind, ManualClock, Step, Timings};
+use mindeye_decode::effort::Effort;
 use mindeye_decode::{Bundle, DecodeError, Decoder, Network, Parity, Products, WarmUpReport};
 use mindeye_engine::{Buffer, Engine, EngineError, FaultKind, MockEngine, MockPlan, NetworkFile, Session, TensorSpec};
 use mindeye_preprocess::Pattern;
@@ -78,7 +79,7 @@ fn a_mock_checks_shapes_only_and_the_report_says_so() {
     assert_eq!(report.networks.iter().map(|n| n.network).collect::<Vec<_>>(), Network::ALL);
     assert!(report.networks.iter().all(|n| n.parity == Parity::NotChecked));
     assert!(!report.parity_checked());
-    assert_eq!(report.to_string().matches("parity NOT checked").count(), 3, "{report}");
+    assert_eq!(report.to_string().matches("parity NOT checked").count(), Network::ALL.len(), "{report}");
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn a_real_engine_passes_when_every_output_is_within_its_tolerance() {
 
 #[test]
 fn a_drift_beyond_the_tolerance_is_refused_by_network_output_amount_and_tolerance() {
-    let cases = [("retrieval_tokens", "backbone"), ("latent", "low-level"), ("image", "vae-decoder")];
+    let cases = [("retrieval_tokens", "backbone"), ("latent", "low-level"), ("noise_prediction", "unet")];
     let bundle = TestBundle::write().open().unwrap();
     for (output, network) in cases {
         let refusal = warm(&bundle, Drifting { output, offset: 0.5 }).err().expect("0.5 is far beyond 1e-4");
@@ -153,7 +154,7 @@ fn nan_in_a_trial_is_an_error_and_the_next_trial_decodes() {
 #[test]
 fn equal_patterns_give_equal_products_and_others_differ() {
     let mut decoder = warm_mock(&TestBundle::write(), MockPlan::default());
-    assert_eq!(decoder.products(), Products { retrieval: true, blurry: true });
+    assert_eq!(decoder.products(), Products { retrieval: true, blurry: true, reconstruction: true });
     assert_eq!(decoder.engine(), EngineKind::Mock);
     let mut decode = |start| {
         let mut timings = Timings::default();
@@ -176,7 +177,7 @@ fn the_retrieval_tokens_are_searched_in_the_gallery() {
     let mut decoder = warm_mock(&written, MockPlan::default());
     let found = decoder.retrieve(&pattern(0.1), &mut Timings::default()).unwrap();
 
-    let tokens = mock_outputs(bundle.manifest.network("backbone").unwrap(), &pattern(0.1).0);
+    let tokens = mock_outputs(bundle.manifest.network("backbone").unwrap(), &[&pattern(0.1).0]);
     let gallery = bundle.gallery.as_ref().unwrap();
     assert_eq!(found, gallery.score(&tokens[1]).unwrap());
     assert_ne!(found, gallery.score(&tokens[0]).unwrap(), "the backbone's tokens are another output");
@@ -190,9 +191,9 @@ fn the_vae_decodes_the_latent_without_its_scale() {
     let picture = decoder.blurry(&pattern(0.1), &mut Timings::default()).unwrap();
 
     let entry = |name| bundle.manifest.network(name).unwrap();
-    let scaled = &mock_outputs(entry("low-level"), &pattern(0.1).0)[0];
+    let scaled = &mock_outputs(entry("low-level"), &[&pattern(0.1).0])[0];
     let latent: Vec<f32> = scaled.iter().map(|v| (f64::from(*v) / 0.18215) as f32).collect();
-    let image = &mock_outputs(entry("vae-decoder"), &latent)[0];
+    let image = &mock_outputs(entry("vae-decoder"), &[&latent])[0];
     let level = |value: &f32| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8;
     let planes: Vec<u8> = image.iter().map(level).collect();
     let expected: Vec<u8> = (0..24).flat_map(|pixel| [0, 24, 48].map(|plane| planes[plane + pixel])).collect();
@@ -227,20 +228,45 @@ fn a_pattern_of_another_mask_is_refused_with_both_counts() {
 
 #[test]
 fn a_bundle_without_a_part_serves_the_rest_and_names_what_is_missing() {
-    let cases: [(&[Network], bool, Products, &str); 4] = [
-        (&[Network::VaeDecoder], false, Products { retrieval: true, blurry: false }, "blurry: it has no vae-decoder"),
-        (&[Network::LowLevel], false, Products { retrieval: true, blurry: false }, "blurry: it has no low-level"),
-        (&[], true, Products { retrieval: false, blurry: true }, "retrieval: it has no gallery"),
-        (&[Network::Backbone], false, Products { retrieval: false, blurry: true }, "retrieval: it has no backbone"),
+    use Network::{Backbone, LowLevel, Prior, TaesdDecoder, Unet, VaeDecoder, VaeEncoder};
+    let both = [VaeDecoder, TaesdDecoder];
+    // Networks taken away, gallery taken away; what is left of retrieval, blurry, reconstruction; each complaint.
+    type Case<'a> = (&'a [Network], bool, [bool; 3], &'a [&'a str]);
+    let cases: [Case<'_>; 9] = [
+        (&[], false, [true, true, true], &[]),
+        (&[VaeDecoder], false, [true, true, true], &[]),
+        (&[TaesdDecoder, VaeEncoder], false, [true, true, true], &[]),
+        (
+            &both,
+            false,
+            [true, false, false],
+            &["blurry: it has no vae-decoder", "reconstruction: it has no vae-decoder"],
+        ),
+        (&[LowLevel], false, [true, false, true], &["blurry: it has no low-level"]),
+        (&[], true, [false, true, true], &["retrieval: it has no gallery"]),
+        (
+            &[Backbone],
+            false,
+            [false, true, false],
+            &["retrieval: it has no backbone", "reconstruction: it has no backbone"],
+        ),
+        (&[Prior], false, [true, true, false], &["reconstruction: it has no prior"]),
+        (&[Unet], true, [false, true, false], &["retrieval: it has no gallery", "reconstruction: it has no unet"]),
     ];
-    for (networks, gallery, products, complaint) in cases {
+    for (networks, gallery, [retrieval, blurry, reconstruction], complaints) in cases {
         let mut decoder = warm_mock(&TestBundle::write().without(networks, gallery), MockPlan::default());
-        assert_eq!(decoder.products(), products);
+        assert_eq!(decoder.products(), Products { retrieval, blurry, reconstruction }, "without {networks:?}");
         let timings = &mut Timings::default();
-        let error = match products.blurry {
-            true => decoder.retrieve(&pattern(0.1), timings).map(drop),
-            false => decoder.blurry(&pattern(0.1), timings).map(drop),
-        };
-        assert_eq!(error.unwrap_err().to_string(), format!("this bundle makes no {complaint}"));
+        let tried = [
+            decoder.retrieve(&pattern(0.1), timings).map(drop),
+            decoder.blurry(&pattern(0.1), timings).map(drop),
+            decoder.begin(&pattern(0.1), Effort::Full, support::trial_noise()).map(drop),
+        ];
+        let found: Vec<String> = tried.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+        let expected: Vec<String> = complaints.iter().map(|what| format!("this bundle makes no {what}")).collect();
+        assert_eq!(found, expected, "without {networks:?}");
+        let offers = decoder.offers();
+        let offered = [Effort::Retrieval, Effort::Blurry, Effort::Full].map(|effort| offers.work(effort).is_some());
+        assert_eq!(offered, [retrieval, blurry, reconstruction], "without {networks:?}");
     }
 }

@@ -4,9 +4,9 @@
 
 use mindeye_config::{
     BUNDLE_FORMAT, BetaConfig, BetaKind, BetaUnit, Budget, BundleManifest, Confounds, DaemonConfig, DeadlineConfig,
-    Dimensions, Drift, Estimator, FeedbackConfig, FileEntry, GalleryEntry, Hrf, HrfHeight, ModelDimensions, Name,
-    NetworkEntry, NoiseModel, Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, Step, StepBudget,
-    TensorEntry, ZscorePolicy, sha256_of_bytes,
+    Dimensions, Drift, ENGINES_FORMAT, EngineFileEntry, EnginesManifest, Estimator, FeedbackConfig, FileEntry,
+    GalleryEntry, Hrf, HrfHeight, ModelDimensions, Name, NetworkEntry, NoiseModel, Origin, Precision, PreprocessConfig,
+    SchedulerConfig, SessionConfig, Step, StepBudget, TensorEntry, ZscorePolicy, sha256_of_bytes,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -139,6 +139,20 @@ pub(crate) fn manifest() -> BundleManifest {
         gallery: Some(GalleryEntry { count: 300, vectors_from: "a test".into() }),
         file: vec![FileEntry { path: "networks/backbone.onnx".into(), sha256: sha256_of_bytes(b""), bytes: 0 }],
     }
+}
+
+/// `engines/manifest.toml` with one engine.
+pub(crate) fn engines() -> EnginesManifest {
+    let engine = EngineFileEntry {
+        target: "sm_89".into(),
+        network: "unet".into(),
+        path: "sm_89/unet.engine".into(),
+        precision: Precision::Fp16,
+        built_with: "a test".into(),
+        sha256: sha256_of_bytes(b""),
+        bytes: 0,
+    };
+    EnginesManifest { format: ENGINES_FORMAT.into(), bundle: sha256_of_bytes(b"bundle"), engine: vec![engine] }
 }
 
 /// What [`preprocess`] estimates.

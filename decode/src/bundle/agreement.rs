@@ -1,12 +1,12 @@
 //! Sizes that stand in two places of a bundle must be equal: mask, reference, z-scores, schedule and networks.
 
-use super::{BundleError, MANIFEST, MASK, RECIPE, REFERENCE, SCHEDULER, ZSCORE, files};
+use super::{BundleError, MANIFEST, MASK, RECIPE, SCHEDULER, ZSCORE, files};
 use crate::Network;
 use mindeye_config::{BundleManifest, Dimensions, NetworkEntry, PreprocessConfig, SchedulerConfig};
 use mindeye_preprocess::{Grid, Mask, ZscoreTable};
 use std::fmt::Debug;
 
-/// Corners of mask and reference may be this many mm apart: headers keep affines in f32, and 0.001 mm is 1/3000 voxel.
+/// Corners of the mask and of a volume on its grid may be this many mm apart: headers keep affines in f32, and 0.001 mm is 1/3000 voxel.
 const SAME_GRID_MM: f64 = 1e-3;
 
 /// No part of a model is larger than this in any dimension; products of three dimensions then fit a `usize`.
@@ -39,8 +39,8 @@ fn check_network(dimensions: &Dimensions, entry: &NetworkEntry) -> Result<(), Bu
     })?;
     const DIMENSIONS: &str = "its [dimensions]";
     let what = |side: &str| format!("{side} of network {name}");
-    equal(MANIFEST, what("inputs"), &entry.inputs, DIMENSIONS, &network.inputs(dimensions))?;
-    equal(MANIFEST, what("outputs"), &entry.outputs, DIMENSIONS, &network.outputs(dimensions))?;
+    equal(MANIFEST, what("inputs"), &entry.inputs, DIMENSIONS, &network.inputs(dimensions, entry))?;
+    equal(MANIFEST, what("outputs"), &entry.outputs, DIMENSIONS, &network.outputs(dimensions, entry))?;
     let tolerance = entry.tolerance;
     if tolerance.is_finite() && tolerance > 0.0 {
         return Ok(());
@@ -53,13 +53,14 @@ pub(super) fn check_mask(dimensions: &Dimensions, mask: &Mask) -> Result<(), Bun
     equal(MASK, "number of voxels", &mask.len(), MANIFEST, &dimensions.voxels)
 }
 
-pub(super) fn check_reference(mask: &Mask, reference: &Grid) -> Result<(), BundleError> {
-    equal(REFERENCE, "voxel grid", &reference.dim, MASK, &mask.grid().dim)?;
-    let distance_mm = mask.grid().corner_distance_mm(reference);
+/// The volume in `path` lies on the mask's grid.
+pub(super) fn check_grid(path: &'static str, mask: &Mask, grid: &Grid) -> Result<(), BundleError> {
+    equal(path, "voxel grid", &grid.dim, MASK, &mask.grid().dim)?;
+    let distance_mm = mask.grid().corner_distance_mm(grid);
     if distance_mm <= SAME_GRID_MM {
         return Ok(());
     }
-    Err(disagree(REFERENCE, "affine", &reference.affine, MASK, &mask.grid().affine))
+    Err(disagree(path, "affine", &grid.affine, MASK, &mask.grid().affine))
 }
 
 pub(super) fn check_zscore(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Why a bundle was not opened. Paths without a folder are relative to the bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// `manifest.toml`, `preprocess.toml` or `scheduler.toml` is wrong; names file and key.
+    /// `manifest.toml`, `preprocess.toml`, `scheduler.toml` or `engines/manifest.toml` is wrong; names file and key.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A file or folder cannot be read.
@@ -28,6 +28,12 @@ pub enum BundleError {
     /// The folder holds a file that the manifest does not list.
     #[error("bundle: `{path}` is in the folder but is not listed in manifest.toml")]
     Unlisted {
+        /// The file.
+        path: String,
+    },
+    /// `engines/` holds a file that its own table does not list, or has no table.
+    #[error("bundle: `{path}` is in the folder but is not listed in engines/manifest.toml")]
+    UnlistedEngine {
         /// The file.
         path: String,
     },

@@ -1,6 +1,6 @@
-//! The folder holds exactly the listed files, each with the listed length and digest.
+//! The folder holds exactly the listed files, each with the listed length and digest; `engines/` keeps its own list.
 
-use super::{BundleError, MANIFEST};
+use super::{BundleError, ENGINES, MANIFEST};
 use mindeye_config::{BundleManifest, FileEntry, sha256_of_file};
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,6 +14,7 @@ pub(super) fn check(dir: &Path, manifest: &BundleManifest, required: &[&str]) ->
     }
     let mut present = BTreeSet::new();
     collect(dir, "", &mut present)?;
+    present.retain(|path| !path.starts_with(ENGINES));
     check_presence(&listed, &present)?;
     for file in &manifest.file {
         check_length(dir, file)?;
@@ -41,7 +42,7 @@ pub(super) fn require(listed: &BTreeSet<&str>, path: &str, needed_by: &'static s
 }
 
 /// Adds every file below `dir` to `present` as a path with `/`, relative to the bundle; links are refused.
-fn collect(dir: &Path, prefix: &str, present: &mut BTreeSet<String>) -> Result<(), BundleError> {
+pub(super) fn collect(dir: &Path, prefix: &str, present: &mut BTreeSet<String>) -> Result<(), BundleError> {
     for entry in fs::read_dir(dir).map_err(BundleError::unreadable(dir))? {
         let entry = entry.map_err(BundleError::unreadable(dir))?;
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
@@ -67,7 +68,7 @@ fn check_presence(listed: &BTreeSet<&str>, present: &BTreeSet<String>) -> Result
     }
 }
 
-fn check_length(dir: &Path, file: &FileEntry) -> Result<(), BundleError> {
+pub(super) fn check_length(dir: &Path, file: &FileEntry) -> Result<(), BundleError> {
     let path = dir.join(&file.path);
     let found = fs::metadata(&path).map_err(BundleError::unreadable(&path))?.len();
     if found == file.bytes {
@@ -76,7 +77,7 @@ fn check_length(dir: &Path, file: &FileEntry) -> Result<(), BundleError> {
     Err(BundleError::Length { path: file.path.clone(), listed: file.bytes, found })
 }
 
-fn check_digest(dir: &Path, file: &FileEntry) -> Result<(), BundleError> {
+pub(super) fn check_digest(dir: &Path, file: &FileEntry) -> Result<(), BundleError> {
     let path = dir.join(&file.path);
     let found = sha256_of_file(&path).map_err(BundleError::unreadable(&path))?;
     if found == file.sha256 {

@@ -1,17 +1,20 @@
 //! A bundle is everything that one participant's decoder needs, in one folder, opened whole or not at all.
 
 mod agreement;
+mod engines;
 mod error;
 mod files;
 mod gallery;
 mod golden;
+mod hrf;
 
 pub use error::BundleError;
 
-use crate::Gallery;
+use crate::{Gallery, Network};
 use golden::Golden;
 use mindeye_config::{
-    BundleManifest, Mismatch, PreprocessConfig, SchedulerConfig, Sha256, from_toml, load, sha256_of_bytes,
+    BundleManifest, EnginesManifest, Mismatch, PreprocessConfig, SchedulerConfig, Sha256, from_toml, load,
+    sha256_of_bytes,
 };
 use mindeye_preprocess::{Mask, ZscoreTable, read_bold};
 use std::path::{Path, PathBuf};
@@ -25,6 +28,11 @@ const RECIPE: &str = "preprocess.toml";
 const ZSCORE: &str = "zscore.safetensors";
 const SCHEDULER: &str = "scheduler.toml";
 const GOLDEN: &str = "golden.safetensors";
+/// One byte per voxel of the mask: its response in the library; only where the recipe has one.
+const HRF_INDEX: &str = "hrf_index.nii.gz";
+/// The folder of compiled engines, which keeps its own table.
+const ENGINES: &str = "engines/";
+const ENGINES_MANIFEST: &str = "engines/manifest.toml";
 const REQUIRED: [&str; 6] = [MASK, REFERENCE, RECIPE, ZSCORE, SCHEDULER, GOLDEN];
 
 /// A folder whose every byte is the listed one and whose parts agree with each other.
@@ -45,11 +53,15 @@ pub struct Bundle {
     pub scheduler: SchedulerConfig,
     /// The pictures to retrieve from.
     pub gallery: Option<Arc<Gallery>>,
+    /// Number of each voxel's response in the HRF library, in the mask's order.
+    pub hrf_index: Option<Arc<Vec<u8>>>,
+    /// Engines compiled from the networks.
+    pub engines: Option<EnginesManifest>,
     pub(crate) golden: Golden,
 }
 
 impl Bundle {
-    /// Opens the bundle in `dir`: hashes every file, refuses unlisted ones, reads all parts but
+    /// Opens the bundle in `dir`: hashes every file, refuses unlisted ones (in `engines/` by the table there), reads all parts but
     /// the networks and holds each against the manifest. The folder must not change while a program uses it.
     ///
     /// # Errors
@@ -63,7 +75,7 @@ impl Bundle {
         let mask = Mask::read(&dir.join(MASK)).map_err(BundleError::part(MASK))?;
         agreement::check_mask(&manifest.dimensions, &mask)?;
         let reference = read_bold(&dir.join(REFERENCE)).map_err(BundleError::part(REFERENCE))?;
-        agreement::check_reference(&mask, &reference.grid)?;
+        agreement::check_grid(REFERENCE, &mask, &reference.grid)?;
         let recipe: PreprocessConfig = load(&dir.join(RECIPE))?;
         let zscore = ZscoreTable::read(&dir.join(ZSCORE)).map_err(BundleError::part(ZSCORE))?;
         agreement::check_zscore(&manifest.dimensions, &recipe, &zscore)?;
@@ -71,9 +83,12 @@ impl Bundle {
         agreement::check_scheduler(&manifest.dimensions, &scheduler)?;
         let golden = Golden::read(dir, &manifest)?;
         let gallery = gallery::read(dir, &manifest)?.map(Arc::new);
+        let has_hrf_index = manifest.file.iter().any(|file| file.path == HRF_INDEX);
+        let hrf_index = has_hrf_index.then(|| hrf::read(dir, &mask)).transpose()?.map(Arc::new);
+        let engines = engines::read(dir, &hash)?;
 
         let (dir, mask, zscore) = (dir.to_owned(), Arc::new(mask), Arc::new(zscore));
-        Ok(Self { dir, manifest, hash, mask, recipe, zscore, scheduler, gallery, golden })
+        Ok(Self { dir, manifest, hash, mask, recipe, zscore, scheduler, gallery, hrf_index, engines, golden })
     }
 
     /// Whether this program's estimator, which follows the bundle's `preprocess.toml`, is that of the training.
@@ -84,10 +99,18 @@ impl Bundle {
         self.recipe.estimator().agrees_with(&self.manifest.estimator)
     }
 
-    /// The EPI volume in the mask's frame, to which runs are registered.
+    /// The reference volume, an EPI on the mask's grid, to which live volumes are registered.
     #[must_use]
     pub fn reference_path(&self) -> PathBuf {
         self.dir.join(REFERENCE)
+    }
+
+    /// The compiled engine of `network` for `target`, if there is one.
+    #[must_use]
+    pub fn engine_path(&self, target: &str, network: Network) -> Option<PathBuf> {
+        let engines = &self.engines.as_ref()?.engine;
+        let engine = engines.iter().find(|engine| engine.target == target && engine.network == network.key())?;
+        Some(self.dir.join(ENGINES).join(&engine.path))
     }
 
     /// Name and the first twelve digits of the hash, as in `demo@abcdef012345`: the `bundle` of results.

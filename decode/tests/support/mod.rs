@@ -3,10 +3,10 @@
 #![expect(dead_code, reason = "each test file takes what it needs")]
 
 use mindeye_config::{
-    BetaConfig, BundleManifest, Dimensions, FileEntry, GalleryEntry, NetworkEntry, Origin, Precision, PreprocessConfig,
-    SchedulerConfig, TensorEntry, sha256_of_file,
+    BetaConfig, BundleManifest, Dimensions, FileEntry, GalleryEntry, Name, NetworkEntry, Origin, Precision,
+    PreprocessConfig, SchedulerConfig, TensorEntry, sha256_of_bytes, sha256_of_file,
 };
-use mindeye_decode::{Bundle, BundleError, Network};
+use mindeye_decode::{Bundle, BundleError, Network, TrialNoise};
 use mindeye_engine::{Engine, MockEngine, MockPlan, NetworkFile, TensorSpec};
 use mindeye_preprocess::{Grid, Mask, VoxelType, ZscoreTable, write_volume};
 use safetensors::tensor::{Dtype, TensorView};
@@ -28,7 +28,7 @@ pub(crate) struct TestBundle {
 }
 
 impl TestBundle {
-    /// A bundle with all three networks and a gallery.
+    /// A bundle with all networks and a gallery.
     pub(crate) fn write() -> Self {
         let bundle = Self { folder: tempfile::tempdir().unwrap(), manifest: manifest() };
         bundle.write_head();
@@ -119,7 +119,7 @@ impl TestBundle {
         self.write_golden();
     }
 
-    fn write_golden(&self) {
+    pub(crate) fn write_golden(&self) {
         let cases: Vec<_> = self.manifest.network.iter().flat_map(golden_case).collect();
         self.write_tensors("golden.safetensors", &cases);
     }
@@ -134,6 +134,12 @@ impl TestBundle {
             fs::write(self.file(&format!("gallery/thumbs/{id}.png")), id).unwrap();
         }
     }
+}
+
+/// Noise of some trial.
+pub(crate) fn trial_noise() -> TrialNoise {
+    let name = |text| Name::new(text).unwrap();
+    TrialNoise { bundle: sha256_of_bytes(b"tiny"), seed: 5, session: name("ses-1"), run: name("run-1"), trial: 4 }
 }
 
 pub(crate) fn grid() -> Grid {
@@ -167,38 +173,58 @@ fn manifest() -> BundleManifest {
     }
 }
 
-fn network_entry(network: Network) -> NetworkEntry {
-    NetworkEntry {
+/// Side of the picture that the test's CLIP takes.
+pub(crate) const CLIP_SIDE: usize = 3;
+
+/// The entry of `network`: a UNet of both branches at once, a CLIP of its own side.
+pub(crate) fn network_entry(network: Network) -> NetworkEntry {
+    let first = match network {
+        Network::Unet => vec![2],
+        Network::ClipImage => vec![1, 3, CLIP_SIDE, CLIP_SIDE],
+        _ => vec![1],
+    };
+    let mut entry = NetworkEntry {
         name: network.key().into(),
         path: format!("networks/{}.onnx", network.key()),
         precision: Precision::Fp32,
         tolerance: 1e-4,
-        inputs: network.inputs(&dimensions()),
-        outputs: network.outputs(&dimensions()),
-    }
+        inputs: vec![TensorEntry { name: "open".into(), shape: first }],
+        outputs: Vec::new(),
+    };
+    entry.outputs = network.outputs(&dimensions(), &entry);
+    entry.inputs = network.inputs(&dimensions(), &entry);
+    entry
 }
 
-/// A fixed input and what the mock makes of it, as tensors of the golden file.
+/// Fixed inputs and what the mock makes of them, as tensors of the golden file.
 fn golden_case(entry: &NetworkEntry) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-    let count = entry.inputs[0].shape.iter().product::<usize>();
-    let input: Vec<f32> = (0..count).map(|i| (i as f32 * 0.7).cos()).collect();
-    let outputs = mock_outputs(entry, &input);
-    let tensors = entry.inputs.iter().chain(&entry.outputs).zip([input].into_iter().chain(outputs));
+    let wave = |tensor: &TensorEntry| -> Vec<f32> {
+        (0..tensor.shape.iter().product::<usize>()).map(|i| (i as f32 * 0.7).cos()).collect()
+    };
+    let inputs: Vec<Vec<f32>> = entry.inputs.iter().map(wave).collect();
+    let outputs = mock_outputs(entry, &inputs.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let tensors = entry.inputs.iter().chain(&entry.outputs).zip(inputs.into_iter().chain(outputs));
     tensors.map(|(t, values)| (format!("{}/{}", entry.name, t.name), t.shape.clone(), values)).collect()
 }
 
-/// What the mock computes for a network of one input.
-pub(crate) fn mock_outputs(entry: &NetworkEntry, input: &[f32]) -> Vec<Vec<f32>> {
+/// What the mock computes for a network.
+pub(crate) fn mock_outputs(entry: &NetworkEntry, values: &[&[f32]]) -> Vec<Vec<f32>> {
     let specs = |entries: &[TensorEntry]| -> Vec<TensorSpec> {
         entries.iter().map(|tensor| TensorSpec::new(&tensor.name, tensor.shape.clone())).collect()
     };
     let (inputs, outputs) = (specs(&entry.inputs), specs(&entry.outputs));
     let network = NetworkFile { name: entry.name.clone(), path: entry.path.clone().into(), inputs, outputs };
     let engine = MockEngine::new(MockPlan::default());
-    let mut from = engine.buffer(&network.inputs[0]).unwrap();
-    engine.upload(&mut from, input).unwrap();
+    let mut from: Vec<_> = network.inputs.iter().map(|spec| engine.buffer(spec).unwrap()).collect();
+    for (buffer, values) in from.iter_mut().zip(values) {
+        engine.upload(buffer, values).unwrap();
+    }
     let mut to: Vec<_> = network.outputs.iter().map(|spec| engine.buffer(spec).unwrap()).collect();
-    engine.open(&network).unwrap().run(&[&from], &mut to.iter_mut().collect::<Vec<_>>()).unwrap();
+    engine
+        .open(&network)
+        .unwrap()
+        .run(&from.iter().collect::<Vec<_>>(), &mut to.iter_mut().collect::<Vec<_>>())
+        .unwrap();
     let mut values: Vec<_> = network.outputs.iter().map(|spec| vec![0.0; spec.element_count()]).collect();
     for (buffer, values) in to.iter().zip(&mut values) {
         engine.download(buffer, values).unwrap();

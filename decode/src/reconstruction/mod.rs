@@ -1,0 +1,324 @@
+//! A reconstruction that can stop after any network run: voxels → brain tokens → image tokens → latent → picture.
+//!
+//! ```text
+//!   voxels ─ backbone ─► brain tokens ─ prior, N steps ─► image tokens ─┐ (condition)
+//!   voxels ─ low-level ─► latent [─ round trip ─►] + noise ─ UNet, N steps ─► latent ─ VAE or TAESD ─► picture
+//!                                                                                                   └ CLIP: which is best
+//! ```
+//! Scotti et al. 2023; spec: MindEye section 5. It owns its tensors, so another trial's retrieval may come between two of
+//! its steps.
+
+mod choice;
+mod fields;
+mod round_trip;
+mod setup;
+mod tokens;
+
+pub(crate) use setup::Setup;
+
+use crate::effort::{Effort, Work};
+use crate::noise::Draw;
+use crate::sampler::{Mixer, Walk};
+use crate::{DecodeError, Decoder, Network, NoiseSource, Picture, TrialNoise};
+use fields::{PriorBinding, UnetBinding};
+use mindeye_config::{LowLevelStart, Timings};
+use mindeye_preprocess::Pattern;
+use std::sync::Arc;
+
+pub(crate) const PRODUCT: &str = "reconstruction";
+
+/// What a step brought.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// Nothing to show yet.
+    Working,
+    /// A picture.
+    Picture(Candidate),
+    /// All candidates are drawn.
+    Finished,
+}
+
+/// A finished picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The picture.
+    pub picture: Picture,
+    /// Its number, from 0.
+    pub candidate: u32,
+    /// Seed of its noise.
+    pub seed: u64,
+    /// Cosine of its CLIP tokens with the retrieval tokens, where the bundle has `clip-image` and there are several.
+    pub similarity: Option<f64>,
+    /// Whether it is the nearest so far; without a similarity the first is.
+    pub is_best: bool,
+}
+
+/// A reconstruction on its way; made by [`Decoder::begin`].
+pub struct Reconstruction {
+    pattern: Pattern,
+    setup: Setup,
+    noise: TrialNoise,
+    /// Where another program's noise is to be used; the trial's own otherwise.
+    injected: Option<Arc<dyn NoiseSource>>,
+    stage: Stage,
+    brain: Brain,
+    /// Latent from which diffusion starts, scaled, f32[4, h, w]; empty without a low-level network.
+    blurry: Vec<f32>,
+    /// Mean and log-variance of the round trip's posterior, f32[8, h, w].
+    moments: Vec<f32>,
+    candidate: u32,
+    best: Option<f64>,
+    steps: usize,
+    timings: Timings,
+}
+
+/// Both outputs of the backbone, f32[tokens, token width].
+#[derive(Default)]
+struct Brain {
+    tokens: Vec<f32>,
+    retrieval_tokens: Vec<f32>,
+}
+
+/// What runs next.
+enum Stage {
+    Backbone,
+    LowLevel,
+    RoundTripDecode,
+    RoundTripEncode(Vec<f32>),
+    Prior(Box<(Walk, PriorBinding)>),
+    Unet(Box<(Walk, UnetBinding)>),
+    Render(Vec<f32>),
+    Compare(Picture),
+    Finished,
+}
+
+impl Reconstruction {
+    pub(crate) fn new(pattern: Pattern, setup: Setup, noise: TrialNoise) -> Self {
+        Self {
+            pattern,
+            setup,
+            noise,
+            injected: None,
+            stage: Stage::Backbone,
+            brain: Brain::default(),
+            blurry: Vec::new(),
+            moments: Vec::new(),
+            candidate: 0,
+            best: None,
+            steps: 0,
+            timings: Timings::default(),
+        }
+    }
+
+    /// The same reconstruction with the noise of `source`, for parity with another program.
+    #[must_use]
+    pub fn with_noise(mut self, source: impl NoiseSource + 'static) -> Self {
+        self.injected = Some(Arc::new(source));
+        self
+    }
+
+    /// The effort that was asked for.
+    #[must_use]
+    pub fn effort(&self) -> Effort {
+        self.setup.effort
+    }
+
+    /// UNet steps done for the present candidate.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Time of each step so far.
+    #[must_use]
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// Network runs left until the next picture; none once all are drawn.
+    #[must_use]
+    pub fn remaining(&self) -> Work {
+        let all = self.setup.work(self.candidate);
+        match &self.stage {
+            Stage::Backbone => all,
+            Stage::LowLevel => all.without([Network::Backbone]),
+            Stage::RoundTripDecode => all.without([Network::Backbone, Network::LowLevel]),
+            Stage::RoundTripEncode(_) => {
+                all.without([Network::Backbone, Network::LowLevel]).less(Network::VaeDecoder, 1)
+            }
+            Stage::Prior(walk) => self.setup.work_of_walks(Some(walk.0.progress().0), None),
+            Stage::Unet(walk) => self.setup.work_of_walks(None, Some(walk.0.progress().0)),
+            Stage::Render(_) => self.setup.work_of_rendering(),
+            Stage::Compare(_) => Work::of([(Network::ClipImage, 1)]),
+            Stage::Finished => Work::default(),
+        }
+    }
+
+    /// Runs the next network once (a guided step on a UNet of batch 1: twice).
+    ///
+    /// # Errors
+    /// What the engine says, and [`DecodeError::NonFinite`], by network and step; the reconstruction is then over, and the
+    /// decoder as usable as before.
+    pub fn step(&mut self, decoder: &mut Decoder) -> Result<Progress, DecodeError> {
+        match std::mem::replace(&mut self.stage, Stage::Finished) {
+            Stage::Backbone => self.run_backbone(decoder),
+            Stage::LowLevel => self.run_low_level(decoder),
+            Stage::RoundTripDecode => self.decode_blurry(decoder),
+            Stage::RoundTripEncode(image) => self.encode_blurry(decoder, &image),
+            Stage::Prior(walk) => self.step_prior(decoder, walk),
+            Stage::Unet(walk) => self.step_unet(decoder, walk),
+            Stage::Render(latent) => self.render(decoder, &latent),
+            Stage::Compare(picture) => self.compare(decoder, picture),
+            Stage::Finished => Ok(Progress::Finished),
+        }
+    }
+
+    fn run_backbone(&mut self, decoder: &mut Decoder) -> Result<Progress, DecodeError> {
+        let outputs = decoder.networks.run(PRODUCT, Network::Backbone, &[&self.pattern.0], &mut self.timings)?;
+        self.brain = Brain { tokens: outputs[0].clone(), retrieval_tokens: outputs[1].clone() };
+        match self.setup.starts_from_picture {
+            true => self.go(Stage::LowLevel),
+            false => self.begin_candidate(decoder),
+        }
+    }
+
+    fn run_low_level(&mut self, decoder: &mut Decoder) -> Result<Progress, DecodeError> {
+        let outputs = decoder.networks.run(PRODUCT, Network::LowLevel, &[&self.pattern.0], &mut self.timings)?;
+        self.blurry.clone_from(&outputs[0]);
+        match self.setup.low_level_start {
+            LowLevelStart::Direct => self.begin_candidate(decoder),
+            LowLevelStart::RoundTrip => self.go(Stage::RoundTripDecode),
+        }
+    }
+
+    fn decode_blurry(&mut self, decoder: &mut Decoder) -> Result<Progress, DecodeError> {
+        let latent = crate::decoder::unscaled(&self.blurry, decoder.dimensions.latent_scale);
+        let image = &decoder.networks.run(PRODUCT, Network::VaeDecoder, &[&latent], &mut self.timings)?[0];
+        let normalised = round_trip::normalised(image);
+        self.go(Stage::RoundTripEncode(normalised))
+    }
+
+    fn encode_blurry(&mut self, decoder: &mut Decoder, image: &[f32]) -> Result<Progress, DecodeError> {
+        let outputs = decoder.networks.run(PRODUCT, Network::VaeEncoder, &[image], &mut self.timings)?;
+        self.moments.clone_from(&outputs[0]);
+        self.begin_candidate(decoder)
+    }
+
+    /// Image tokens from noise: the candidate's own.
+    fn begin_candidate(&mut self, decoder: &Decoder) -> Result<Progress, DecodeError> {
+        self.steps = 0;
+        let engine = decoder.networks.engine.as_ref();
+        let shape = [1, decoder.dimensions.tokens, decoder.dimensions.token_dim];
+        let binding = PriorBinding::new(engine, &shape, &self.brain.tokens)?;
+        let plan = self.setup.prior.clone();
+        let walk = Walk::start(engine, plan, &shape, None, self.source().as_ref(), Draw::PriorStart)?;
+        self.go(Stage::Prior(Box::new((walk, binding))))
+    }
+
+    fn step_prior(
+        &mut self,
+        decoder: &mut Decoder,
+        mut walk: Box<(Walk, PriorBinding)>,
+    ) -> Result<Progress, DecodeError> {
+        let source = self.source();
+        let (timings, only) = (&mut self.timings, [Network::Prior, Network::Prior]);
+        decoder.networks.with(PRODUCT, only, 1, timings, |engine, prior, _| {
+            let (walk, binding) = &mut *walk;
+            walk.step(engine, &mut binding.field(prior), Mixer::Host, source.as_ref())
+        })?;
+        if !walk.0.is_finished() {
+            return self.go(Stage::Prior(walk));
+        }
+        let predicted = walk.0.sample(decoder.networks.engine.as_ref(), Network::Prior)?;
+        let scale = self.setup.token_scale(decoder.dimensions.token_dim);
+        let tokens = tokens::normalised(&predicted, scale, decoder.dimensions.token_dim);
+        self.begin_diffusion(decoder, &tokens)
+    }
+
+    fn begin_diffusion(&mut self, decoder: &Decoder, tokens: &[f32]) -> Result<Progress, DecodeError> {
+        let engine = decoder.networks.engine.as_ref();
+        let [channels, height, width] = decoder.dimensions.latent;
+        let binding = UnetBinding::new(engine, &decoder.networks, tokens)?;
+        let source = self.source();
+        let clean = self.clean_latent(decoder.dimensions.latent_scale, source.as_ref());
+        let plan = self.setup.latent.clone();
+        let shape = [1, channels, height, width];
+        let walk = Walk::start(engine, plan, &shape, clean.as_deref(), source.as_ref(), Draw::LatentStart)?;
+        self.go(Stage::Unet(Box::new((walk, binding))))
+    }
+
+    /// The scaled latent from which diffusion starts, if there is one.
+    fn clean_latent(&self, latent_scale: f64, source: &dyn NoiseSource) -> Option<Vec<f32>> {
+        match (self.setup.starts_from_picture, self.setup.low_level_start) {
+            (false, _) => None,
+            (true, LowLevelStart::Direct) => Some(self.blurry.clone()),
+            (true, LowLevelStart::RoundTrip) => Some(round_trip::sampled(&self.moments, latent_scale, source)),
+        }
+    }
+
+    fn step_unet(
+        &mut self,
+        decoder: &mut Decoder,
+        mut walk: Box<(Walk, UnetBinding)>,
+    ) -> Result<Progress, DecodeError> {
+        let source = self.source();
+        let runs = self.setup.unet_runs(walk.0.progress().0);
+        let (timings, pair) = (&mut self.timings, [Network::Unet, Network::Step]);
+        decoder.networks.with(PRODUCT, pair, runs, timings, |engine, unet, graph| {
+            let (walk, binding) = &mut *walk;
+            let mixer = graph.map_or(Mixer::Host, Mixer::Graph);
+            walk.step(engine, &mut binding.field(unet), mixer, source.as_ref())
+        })?;
+        self.steps = walk.0.progress().0;
+        if !walk.0.is_finished() {
+            return self.go(Stage::Unet(walk));
+        }
+        let latent = walk.0.sample(decoder.networks.engine.as_ref(), Network::Unet)?;
+        self.go(Stage::Render(latent))
+    }
+
+    fn render(&mut self, decoder: &mut Decoder, latent: &[f32]) -> Result<Progress, DecodeError> {
+        let picture = decoder.render(PRODUCT, self.setup.renderer, latent, &mut self.timings)?;
+        match self.setup.chooses {
+            true => self.go(Stage::Compare(picture)),
+            false => self.finish_candidate(decoder, picture, None),
+        }
+    }
+
+    fn compare(&mut self, decoder: &mut Decoder, picture: Picture) -> Result<Progress, DecodeError> {
+        let similarity =
+            choice::similarity(&mut decoder.networks, &picture, &self.brain.retrieval_tokens, &mut self.timings)?;
+        self.finish_candidate(decoder, picture, Some(similarity))
+    }
+
+    fn finish_candidate(
+        &mut self,
+        decoder: &Decoder,
+        picture: Picture,
+        similarity: Option<f64>,
+    ) -> Result<Progress, DecodeError> {
+        let candidate = self.candidate;
+        let is_best = candidate == 0 || similarity > self.best;
+        if is_best {
+            self.best = similarity;
+        }
+        let seed = self.noise.seed(candidate);
+        self.candidate += 1;
+        if self.candidate < self.setup.candidates {
+            self.begin_candidate(decoder)?;
+        }
+        Ok(Progress::Picture(Candidate { picture, candidate, seed, similarity, is_best }))
+    }
+
+    fn source(&self) -> Arc<dyn NoiseSource> {
+        match &self.injected {
+            Some(injected) => injected.clone(),
+            None => Arc::new(self.noise.candidate(self.candidate)),
+        }
+    }
+
+    fn go(&mut self, next: Stage) -> Result<Progress, DecodeError> {
+        self.stage = next;
+        Ok(Progress::Working)
+    }
+}
