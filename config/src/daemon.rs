@@ -139,6 +139,37 @@ pub struct EngineConfig {
     pub threads: usize,
     /// Mock only: each run takes this many milliseconds.
     pub mock_delay_ms: f64,
+    /// Mock only: what goes wrong, and when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mock_fault: Vec<MockFault>,
+}
+
+/// A fault that the mock engine plays, to see what the instrument makes of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MockFault {
+    /// Network that it befalls.
+    pub network: String,
+    /// Number of the run of that network, from 0, which is warm-up's; every run after warm-up when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
+    /// What happens.
+    pub kind: MockFaultKind,
+    /// `slow`: the run takes this many milliseconds longer.
+    #[serde(default)]
+    pub ms: f64,
+}
+
+/// What the mock engine can do wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MockFaultKind {
+    /// The run ends with an error.
+    Fail,
+    /// An output holds NaN.
+    Nan,
+    /// The run takes longer.
+    Slow,
 }
 
 /// When an answer is due (contract section 4).
@@ -199,7 +230,7 @@ impl Default for JournalConfig {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { kind: EngineKind::OnnxruntimeCpu, threads: 0, mock_delay_ms: 0.0 }
+        Self { kind: EngineKind::OnnxruntimeCpu, threads: 0, mock_delay_ms: 0.0, mock_fault: Vec::new() }
     }
 }
 
@@ -227,6 +258,8 @@ impl Checked for DaemonConfig {
         Complaint::unless_positive("http.stale_after_s", self.http.stale_after_s)?;
         Complaint::unless(self.journal.batch_records > 0, "journal.batch_records", || "must be above 0".into())?;
         Complaint::unless_non_negative("engine.mock_delay_ms", self.engine.mock_delay_ms)?;
+        let faults = self.engine.mock_fault.iter();
+        faults.into_iter().try_for_each(|fault| Complaint::unless_non_negative("engine.mock_fault.ms", fault.ms))?;
         Complaint::unless_non_negative("trial.event_max_late_s", self.trial.event_max_late_s)?;
         Complaint::unless(
             self.trial.event_max_late_s < self.deadline.decode_after_s,

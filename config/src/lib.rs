@@ -31,8 +31,8 @@ mod step;
 pub use budget::{Budget, StepBudget};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use daemon::{
-    DaemonConfig, DeadlineConfig, EngineConfig, EngineKind, HttpConfig, JournalConfig, PublishConfig, TrialConfig,
-    VolumeConfig,
+    DaemonConfig, DeadlineConfig, EngineConfig, EngineKind, HttpConfig, JournalConfig, MockFault, MockFaultKind,
+    PublishConfig, TrialConfig, VolumeConfig,
 };
 pub use design::{ConfoundConfig, DriftConfig, HrfConfig, NoiseConfig};
 pub use estimator::{

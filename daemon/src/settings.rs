@@ -3,7 +3,7 @@
 use crate::pipeline::Recipe;
 use crate::publish::{FeedbackPlan, Identity};
 use mindeye_config::{Clock, DaemonConfig, EngineKind, Failure, MotionKind, Origin, load};
-use mindeye_decode::{Bundle, BundleError, DecodeError, Decoder, WarmUpReport};
+use mindeye_decode::{Bundle, BundleError, DecodeError, Decoder, Network, WarmUpReport};
 use mindeye_preprocess::motion::SessionReference;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,12 +48,20 @@ fn put<T>(slot: &mut T, value: Option<T>) {
     }
 }
 
+/// Two decoders of one bundle, each with networks of its own: no picture can keep a score waiting.
+pub struct Decoders {
+    /// Retrieval and scores, of every estimate.
+    pub scorer: Decoder,
+    /// Pictures, of due trials.
+    pub painter: Decoder,
+}
+
 /// A bundle that is proven on this machine, with the decoder that serves it.
 pub struct Prepared {
     /// The bundle.
     pub bundle: Bundle,
-    /// The decoder, warm.
-    pub decoder: Decoder,
+    /// The decoders, warm.
+    pub decoders: Decoders,
     /// What warm-up found.
     pub report: WarmUpReport,
     /// Who answers.
@@ -72,10 +80,14 @@ pub fn prepare(dir: &Path, config: &DaemonConfig, clock: Arc<dyn Clock>) -> Resu
     let estimator_mismatch = compare_estimators(&bundle, config)?;
     check_lags(&bundle, config)?;
     let feedback = feedback(&bundle, config)?;
-    let engine = mindeye_engine::start(&config.engine).map_err(|error| decode_failure(&DecodeError::from(error)))?;
-    let (decoder, report) = Decoder::warm_up(&bundle, engine, clock).map_err(|error| decode_failure(&error))?;
+    let start = || mindeye_engine::start(&config.engine).map_err(|error| decode_failure(&DecodeError::from(error)));
+    let (painter, report) =
+        Decoder::warm_up(&bundle, start()?, clock.clone()).map_err(|error| decode_failure(&error))?;
+    let scoring = Decoder::warm_up_only(&bundle, start()?, clock, &[Network::Backbone]);
+    let (scorer, _) = scoring.map_err(|error| decode_failure(&error))?;
+    let decoders = Decoders { scorer, painter };
     let identity = identity(&bundle, &report, config, estimator_mismatch);
-    Ok(Prepared { bundle, decoder, report, identity, feedback })
+    Ok(Prepared { bundle, decoders, report, identity, feedback })
 }
 
 /// Opens the bundle at `dir` and checks every file.

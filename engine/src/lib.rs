@@ -37,7 +37,7 @@ use mindeye_config::{EngineConfig, EngineKind};
 /// [`EngineError::LibraryUnusable`] when its library cannot be loaded; all three are `is_unavailable()`.
 pub fn start(config: &EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
     match config.kind {
-        EngineKind::Mock => Ok(Box::new(MockEngine::new(MockPlan::slow_by_ms(config.mock_delay_ms)))),
+        EngineKind::Mock => Ok(Box::new(MockEngine::new(MockPlan::of(config)))),
         EngineKind::OnnxruntimeCpu => Ok(Box::new(OnnxRuntime::on_cpu(config.threads)?)),
         kind @ (EngineKind::OnnxruntimeCuda | EngineKind::TensorrtRtx | EngineKind::Tensorrt) => {
             Err(EngineError::NotInThisBuild { kind })

@@ -8,7 +8,7 @@
 
 use crate::seam::check_bindings;
 use crate::{Buffer, Engine, EngineError, NetworkFile, Session, TensorSpec};
-use mindeye_config::EngineKind;
+use mindeye_config::{EngineConfig, EngineKind, MockFault, MockFaultKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ pub struct MockPlan {
 pub struct Fault {
     /// Name of the network that it befalls.
     pub network: String,
-    /// Number of the run in its session, from 0; refused bindings do not count.
-    pub run: u64,
+    /// Number of the run in its session, from 0; refused bindings do not count. `None`: every run but the first.
+    pub run: Option<u64>,
     /// What happens.
     pub kind: FaultKind,
 }
@@ -55,12 +55,29 @@ impl MockPlan {
     /// The same plan with one more fault.
     #[must_use]
     pub fn with_fault(mut self, network: &str, run: u64, kind: FaultKind) -> Self {
-        self.faults.push(Fault { network: network.to_owned(), run, kind });
+        self.faults.push(Fault { network: network.to_owned(), run: Some(run), kind });
         self
     }
 
+    /// What a configuration plans.
+    #[must_use]
+    pub fn of(config: &EngineConfig) -> Self {
+        let fault = |planned: &MockFault| Fault {
+            network: planned.network.clone(),
+            run: planned.run,
+            kind: match planned.kind {
+                MockFaultKind::Fail => FaultKind::Fail,
+                MockFaultKind::Nan => FaultKind::NotANumber,
+                MockFaultKind::Slow => FaultKind::Slow(Duration::from_secs_f64(planned.ms / 1e3)),
+            },
+        };
+        let faults = config.mock_fault.iter().map(fault).collect();
+        Self { faults, ..Self::slow_by_ms(config.mock_delay_ms) }
+    }
+
     fn faults_of<'a>(&'a self, network: &'a str, run: u64) -> impl Iterator<Item = FaultKind> + 'a {
-        self.faults.iter().filter(move |f| f.network == network && f.run == run).map(|f| f.kind)
+        let befalls = move |fault: &&Fault| fault.network == network && fault.run.map_or(run > 0, |at| at == run);
+        self.faults.iter().filter(befalls).map(|fault| fault.kind)
     }
 }
 

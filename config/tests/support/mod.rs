@@ -4,9 +4,10 @@
 
 use mindeye_config::{
     BUNDLE_FORMAT, BetaConfig, BetaKind, BetaUnit, Budget, BundleManifest, Confounds, DaemonConfig, DeadlineConfig,
-    Dimensions, Drift, ENGINES_FORMAT, EngineFileEntry, EnginesManifest, Estimator, FeedbackConfig, FileEntry,
-    GalleryEntry, Hrf, HrfHeight, ModelDimensions, Name, NetworkEntry, NoiseModel, Origin, Precision, PreprocessConfig,
-    SchedulerConfig, SessionConfig, Step, StepBudget, TensorEntry, ZscorePolicy, sha256_of_bytes,
+    Dimensions, Drift, ENGINES_FORMAT, EngineConfig, EngineFileEntry, EnginesManifest, Estimator, FeedbackConfig,
+    FileEntry, GalleryEntry, Hrf, HrfHeight, MockFault, MockFaultKind, ModelDimensions, Name, NetworkEntry, NoiseModel,
+    Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, Step, StepBudget, TensorEntry, ZscorePolicy,
+    sha256_of_bytes,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -55,12 +56,14 @@ pub(crate) fn daemon() -> DaemonConfig {
         results,
         http,
         journal,
-        engine,
+        engine: EngineConfig { kind, threads, mock_delay_ms, mock_fault: _ },
         deadline: DeadlineConfig { decode_after_s, deadline_s: _, guard_ms },
         trial,
     } = DaemonConfig::default();
     let deadline = DeadlineConfig { decode_after_s, deadline_s: Some(1.5), guard_ms };
     let session = Some(session());
+    let fault = MockFault { network: "unet".into(), run: Some(3), kind: MockFaultKind::Slow, ms: 500.0 };
+    let engine = EngineConfig { kind, threads, mock_delay_ms, mock_fault: vec![fault] };
     DaemonConfig { session, allow_estimator_mismatch, volumes, results, http, journal, engine, deadline, trial }
 }
 

@@ -5,7 +5,6 @@ mod wiring;
 
 use crate::display::{Pages, serve};
 use crate::journal::find_open_run;
-use crate::pipeline::Typical;
 use crate::publish::PublishEvent;
 use crate::settings::Prepared;
 use crate::vitals::Vitals;
@@ -47,7 +46,7 @@ pub struct Daemon {
 }
 
 struct Threads {
-    /// Router, committer, preprocess and decode end in this order, each when its input closes.
+    /// Router, committer, preprocess, score and paint end in this order, each when its input closes.
     upstream: Vec<JoinHandle<()>>,
     publisher: JoinHandle<()>,
 }
@@ -77,16 +76,15 @@ impl Daemon {
         let results_file = results_file.map(|path| open_results(&path)).transpose()?;
         let operator_token = token()?;
 
-        let Prepared { bundle, decoder, identity, report, feedback } = prepared;
+        let Prepared { bundle, decoders, identity, feedback, .. } = prepared;
         let wiring = Wiring::new(config, &bundle, identity, feedback, clock);
         let router = wiring.router(volumes, bound(&context, zmq::PULL, WAKE)?);
         let publisher = wiring.publisher(results, results_file);
         let pages = wiring.pages(connected(&context, zmq::PUSH, WAKE)?, operator_token.clone());
         let pages = serve(listener, pages)?;
         let waker = connected(&context, zmq::PUSH, WAKE)?;
-        let typical = Typical::from_warm_up(&report);
         let (vitals, stop, publish) = (wiring.vitals.clone(), wiring.stop.clone(), wiring.queues.publish.0.clone());
-        let threads = wiring.spawn(router, interrupted, publisher, decoder, typical, waker)?;
+        let threads = wiring.spawn(router, interrupted, publisher, decoders, waker)?;
         Ok(Self { addresses, operator_token, vitals, stop, publish, threads, pages })
     }
 

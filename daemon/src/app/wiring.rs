@@ -5,14 +5,14 @@ use crate::display::PagesParts;
 use crate::ingest::{Command, CommitItem, Committed, Committer, GridRule, Intake, Limits, Router, RouterParts};
 use crate::journal::RecordedRun;
 use crate::pipeline::{
-    DecodeContext, Mailbox, Patience, PreprocessContext, Typical, Work, decode_loop, preprocess_loop,
+    Mailbox, PaintContext, Patience, PreprocessContext, ScoreContext, Work, paint_loop, preprocess_loop, score_loop,
 };
 use crate::publish::{FeedbackPlan, Frame, Identity, Latest, PublishEvent, Publisher, PublisherParts};
-use crate::settings::recipe;
+use crate::settings::{Decoders, recipe};
 use crate::vitals::Vitals;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mindeye_config::{Clock, DaemonConfig, Failure};
-use mindeye_decode::{Bundle, Decoder};
+use mindeye_decode::Bundle;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -35,7 +35,8 @@ pub(super) struct Queues {
     commands: (Sender<Command>, Receiver<Command>),
     work: (Sender<Work>, Receiver<Work>),
     pub(super) publish: (Sender<PublishEvent>, Receiver<PublishEvent>),
-    mailbox: Arc<Mailbox>,
+    scores: Arc<Mailbox>,
+    pictures: Arc<Mailbox>,
 }
 
 impl Queues {
@@ -48,7 +49,8 @@ impl Queues {
             commands: bounded(COMMANDS),
             work: bounded(volumes),
             publish: bounded(PUBLISH_QUEUE),
-            mailbox: Arc::new(Mailbox::new(MAILBOX)),
+            scores: Arc::new(Mailbox::new(MAILBOX)),
+            pictures: Arc::new(Mailbox::new(MAILBOX)),
         }
     }
 }
@@ -144,17 +146,28 @@ impl<'a> Wiring<'a> {
             recipe: recipe(self.bundle, self.config)?,
             patience: Patience::new(&self.config.deadline),
             clock: self.clock.clone(),
-            mailbox: self.queues.mailbox.clone(),
+            scores: self.queues.scores.clone(),
+            pictures: self.queues.pictures.clone(),
             publish: self.queues.publish.0.clone(),
             vitals: self.vitals.clone(),
         })
     }
 
-    fn decode(&self) -> DecodeContext {
-        DecodeContext {
+    fn score(&self) -> ScoreContext {
+        ScoreContext {
             clock: self.clock.clone(),
-            mailbox: self.queues.mailbox.clone(),
+            mailbox: self.queues.scores.clone(),
             publish: self.queues.publish.0.clone(),
+        }
+    }
+
+    fn paint(&self) -> PaintContext {
+        PaintContext {
+            clock: self.clock.clone(),
+            mailbox: self.queues.pictures.clone(),
+            publish: self.queues.publish.0.clone(),
+            bundle: self.identity.bundle_hash.clone(),
+            seed: self.identity.seed,
         }
     }
 
@@ -164,11 +177,10 @@ impl<'a> Wiring<'a> {
         mut router: Router,
         interrupted: Option<RecordedRun>,
         publisher: Publisher,
-        mut decoder: Decoder,
-        typical: Typical,
+        mut decoders: Decoders,
         waker: zmq::Socket,
     ) -> Result<Threads, Failure> {
-        let (preprocess, decode) = (self.preprocess()?, self.decode());
+        let (preprocess, score, paint) = (self.preprocess()?, self.score(), self.paint());
         let committer = Committer::new(self.clock.clone(), self.config.journal.batch_records);
         let Queues { commits, committed, work, publish, .. } = self.queues;
         let route = move || {
@@ -181,7 +193,8 @@ impl<'a> Wiring<'a> {
             spawn("router", route)?,
             spawn("committer", move || committer.run(&commits.1, &committed.0, || wake_up(&waker)))?,
             spawn("preprocess", move || preprocess_loop(&preprocess, &work.1))?,
-            spawn("decode", move || decode_loop(&decode, &mut decoder, typical))?,
+            spawn("score", move || score_loop(&score, &mut decoders.scorer))?,
+            spawn("paint", move || paint_loop(&paint, &mut decoders.painter))?,
         ];
         Ok(Threads { upstream, publisher: spawn("publish", move || publisher.run(&publish.1))? })
     }

@@ -53,8 +53,21 @@ pub enum OutcomeContent {
     Late {
         /// Trial.
         trial: u32,
-        /// `retrieval` or `blurry`.
+        /// `retrieval`, `blurry` or `reconstruction`.
         product: String,
+    },
+    /// A picture made after its run, of a trial whose deadline had cut it; the body is its PNG. It was shown to nobody.
+    Archive {
+        /// Trial.
+        trial: u32,
+        /// `full`.
+        effort: mindeye_decode::effort::Effort,
+        /// UNet steps.
+        steps: usize,
+        /// Seed of its noise.
+        seed: u64,
+        /// The estimate that was decoded, which is that of the live answer.
+        beta_revision: u32,
     },
     /// A page or stimulus computer says that it showed a picture.
     Shown(serde_json::Value),

@@ -1,4 +1,4 @@
-//! Trials waiting to be decoded: earliest deadline first, bounded, and what has no deadline gives way.
+//! Estimates waiting to be decoded: earliest deadline first, bounded, and what has no deadline gives way.
 
 use super::RunInfo;
 use mindeye_config::Moment;
@@ -16,7 +16,7 @@ pub struct DecodeJob {
     pub end: Option<Moment>,
 }
 
-/// A queue of jobs shared by the preprocess and the decode thread.
+/// A queue of jobs between the preprocess thread and one that decodes.
 #[derive(Debug)]
 pub struct Mailbox {
     state: Mutex<State>,
@@ -27,7 +27,17 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct State {
     jobs: Vec<DecodeJob>,
+    ended_runs: Vec<Arc<RunInfo>>,
     closed: bool,
+}
+
+/// What came since the mailbox was last emptied.
+#[derive(Debug, Default)]
+pub struct Mail {
+    /// New jobs, in order of arrival.
+    pub jobs: Vec<DecodeJob>,
+    /// Runs of which no further job comes.
+    pub ended_runs: Vec<Arc<RunInfo>>,
 }
 
 impl Mailbox {
@@ -37,22 +47,26 @@ impl Mailbox {
         Self { state: Mutex::default(), changed: Condvar::new(), capacity }
     }
 
-    /// Adds a job and returns the one that had to give way, if any: an older estimate of the same trial, or, when the
-    /// mailbox is full, the job with the latest deadline.
+    /// Adds a job and returns the one that had to give way, if the mailbox was full: that with the latest deadline.
     pub fn push(&self, job: DecodeJob) -> Option<DecodeJob> {
         let mut state = self.lock();
-        let same = |other: &DecodeJob| Arc::ptr_eq(&other.run, &job.run) && other.beta.trial == job.beta.trial;
-        let outdated = state.jobs.iter().position(same).map(|at| state.jobs.remove(at));
         state.jobs.push(job);
         let displaced = if state.jobs.len() > self.capacity { take_latest(&mut state.jobs) } else { None };
         self.changed.notify_one();
-        displaced.or(outdated)
+        displaced
+    }
+
+    /// Says that no further job of `run` comes.
+    pub fn end_run(&self, run: Arc<RunInfo>) {
+        self.lock().ended_runs.push(run);
+        self.changed.notify_one();
     }
 
     /// The job with the earliest deadline, as soon as there is one; `None` once the mailbox is closed and empty.
     pub fn pop(&self) -> Option<DecodeJob> {
         let mut state = self.lock();
         loop {
+            state.ended_runs.clear();
             if let Some(at) = earliest(&state.jobs) {
                 return Some(state.jobs.remove(at));
             }
@@ -63,7 +77,21 @@ impl Mailbox {
         }
     }
 
-    /// Lets `pop` return `None` once nothing is left.
+    /// Empties the mailbox. If nothing is there and the caller `is_idle`, it waits for something; `None` once the mailbox
+    /// is closed and empty.
+    pub fn empty(&self, is_idle: bool) -> Option<Mail> {
+        let mut state = self.lock();
+        while is_idle && state.is_empty() && !state.closed {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed && state.is_empty() {
+            return None;
+        }
+        let State { jobs, ended_runs, .. } = &mut *state;
+        Some(Mail { jobs: std::mem::take(jobs), ended_runs: std::mem::take(ended_runs) })
+    }
+
+    /// Lets `pop` and `empty` return `None` once nothing is left.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -83,6 +111,12 @@ impl Mailbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.ended_runs.is_empty()
     }
 }
 

@@ -43,13 +43,22 @@ fn the_earliest_deadline_goes_first_and_what_has_none_last() {
 }
 
 #[test]
-fn a_newer_estimate_takes_the_place_of_an_older_one_of_the_same_trial_and_run() {
-    let (mailbox, first, second) = (Mailbox::new(8), run(), run());
-    mailbox.push(job(&first, 0, None));
-    assert!(mailbox.push(job(&second, 0, None)).is_none(), "another run's trial 0 is another trial");
-    let outdated = mailbox.push(job(&first, 0, Some(100))).unwrap();
-    assert_eq!((outdated.beta.trial, outdated.end), (0, None));
-    assert_eq!(mailbox.len(), 2);
+fn every_estimate_of_a_trial_is_kept() {
+    let (mailbox, run) = (Mailbox::new(8), run());
+    mailbox.push(job(&run, 0, None));
+    assert!(mailbox.push(job(&run, 0, Some(100))).is_none());
+    let ends: Vec<Option<Moment>> = mailbox.empty(true).unwrap().jobs.iter().map(|job| job.end).collect();
+    assert_eq!(ends, [None, Some(Moment(100_000_000))]);
+}
+
+#[test]
+fn who_has_work_does_not_wait_and_hears_of_ended_runs() {
+    let (mailbox, run) = (Mailbox::new(8), run());
+    assert!(mailbox.empty(false).unwrap().jobs.is_empty());
+    mailbox.end_run(run.clone());
+    assert!(Arc::ptr_eq(&mailbox.empty(true).unwrap().ended_runs[0], &run));
+    mailbox.close();
+    assert!(mailbox.empty(true).is_none());
 }
 
 #[test]

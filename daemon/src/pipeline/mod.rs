@@ -1,26 +1,32 @@
-//! From accepted volumes to decoded trials: the preprocess thread keeps every state, the decode thread answers in time.
+//! From accepted volumes to decoded trials: one thread keeps every state, one scores, one paints while there is time.
 //!
 //! ```text
-//!   Work ──► RunWorker (ring, moments, betas, who is due) ──► Mailbox ──► DecodeWorker ──► publisher
+//!                                                        ┌─► Mailbox ──► score_loop (every estimate) ────┐
+//!   Work ──► RunWorker (motion, betas, who is due) ──────┤                                               ├──► publisher
+//!                                                        └─► Mailbox ──► paint_loop (due trials, ladder) ┘
 //! ```
 
-mod decode;
-mod effort;
+mod easel;
 mod mailbox;
+mod paint;
 mod patience;
 mod preprocess;
+mod products;
 mod recorded;
 mod run_worker;
 mod schedule;
+mod score;
 
-pub use decode::{DecodeContext, Decoded, decode_loop, decode_trial, make_product};
-pub use effort::{Effort, Product, Typical, next_product};
-pub use mailbox::{DecodeJob, Mailbox};
+pub use easel::{Easel, Made};
+pub use mailbox::{DecodeJob, Mail, Mailbox};
+pub use paint::{PaintContext, paint_loop, paint_trial, trial_noise};
 pub use patience::Patience;
 pub use preprocess::{PreprocessContext, preprocess_loop};
+pub use products::{Decoded, Reconstructed};
 pub(crate) use recorded::recorded_work;
 pub use run_worker::{DueTrial, Recipe, RunWorker, VolumeOutput};
 pub use schedule::TrialSchedule;
+pub use score::{ScoreContext, score, score_loop};
 
 use crate::journal::RecordedRun;
 use crate::protocol::RunStart;

@@ -20,8 +20,10 @@ pub struct PreprocessContext {
     pub patience: Patience,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Decode thread.
-    pub mailbox: Arc<Mailbox>,
+    /// Scoring thread.
+    pub scores: Arc<Mailbox>,
+    /// Painting thread.
+    pub pictures: Arc<Mailbox>,
     /// Publish thread.
     pub publish: Sender<PublishEvent>,
     /// Counters.
@@ -43,7 +45,8 @@ pub fn preprocess_loop(context: &PreprocessContext, work: &Receiver<Work>) {
             Work::Close => context.close(worker.take()),
         }
     }
-    context.mailbox.close();
+    context.scores.close();
+    context.pictures.close();
 }
 
 impl PreprocessContext {
@@ -150,13 +153,22 @@ impl PreprocessContext {
         for due in output.due {
             self.send(PublishEvent::Due(due_notice(worker, volume, &due, &output.timings, time)));
             if let (Some(beta), true) = (due.beta, time.deadline > self.clock.now()) {
-                self.mailbox.push(DecodeJob { run: worker.run.clone(), beta, end: Some(time.last_call) });
+                self.decode(DecodeJob { run: worker.run.clone(), beta, end: Some(time.last_call) });
             }
         }
         let early = |beta: &&Arc<TrialBeta>| is_early(beta, &due_trials, self.recipe.decode_after_s);
         for beta in output.betas.iter().filter(early).filter(|_| !time.restored) {
-            self.mailbox.push(DecodeJob { run: worker.run.clone(), beta: beta.clone(), end: None });
+            self.decode(DecodeJob { run: worker.run.clone(), beta: beta.clone(), end: None });
         }
+    }
+
+    /// Every estimate is scored; pictures are for the due one. What a full mailbox gives up has no product by its deadline,
+    /// which the publisher then says.
+    fn decode(&self, job: DecodeJob) {
+        if job.end.is_some() {
+            let _ = self.pictures.push(job.clone());
+        }
+        let _ = self.scores.push(job);
     }
 
     fn event(&self, worker: Option<&mut RunWorker>, event: &Event) {
@@ -171,6 +183,7 @@ impl PreprocessContext {
         for trial in worker.close() {
             self.send(PublishEvent::NeverDue { run: worker.run.clone(), trial });
         }
+        self.pictures.end_run(worker.run.clone());
         self.send(PublishEvent::Closed { run: worker.run.clone() });
     }
 }

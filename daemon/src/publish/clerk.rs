@@ -1,8 +1,9 @@
 //! Who publishes what and when: revisions as products arrive, and exactly one final answer by the deadline.
 
-use crate::pipeline::{Decoded, Effort};
+use crate::pipeline::{Decoded, Reconstructed};
 use crate::publish::{DueNotice, ProductNotice};
 use mindeye_config::{Moment, Timings};
+use mindeye_decode::effort::Effort;
 use mindeye_decode::{Picture, Retrieval};
 use mindeye_preprocess::TrialBeta;
 use std::collections::BTreeMap;
@@ -56,10 +57,41 @@ pub struct Answer {
     pub beta: Option<Arc<TrialBeta>>,
     /// Scores of the gallery.
     pub retrieval: Option<Arc<Retrieval>>,
-    /// The picture.
-    pub picture: Option<Arc<Picture>>,
+    /// The blurry picture.
+    pub blurry: Option<Arc<Picture>>,
+    /// The picture drawn by diffusion.
+    pub reconstruction: Option<Arc<Reconstructed>>,
     /// Steps that led here.
     pub timings: Timings,
+}
+
+impl Answer {
+    /// The best picture there is.
+    #[must_use]
+    pub fn picture(&self) -> Option<&Picture> {
+        let reconstruction = self.reconstruction.as_ref().map(|reconstruction| &reconstruction.picture);
+        reconstruction.or(self.blurry.as_deref())
+    }
+
+    /// Names of what is in it.
+    #[must_use]
+    pub fn products(&self) -> Vec<&'static str> {
+        let there = [
+            ("retrieval", self.retrieval.is_some()),
+            ("blurry", self.blurry.is_some()),
+            ("reconstruction", self.reconstruction.is_some()),
+        ];
+        there.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
+    }
+}
+
+/// Which of the two threads that decode has given a trial all that it could.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Retrieval list and scores.
+    Scores,
+    /// Pictures.
+    Pictures,
 }
 
 /// The trials of one run.
@@ -72,9 +104,14 @@ pub struct Clerk {
 struct Trial {
     due: Option<DueNotice>,
     beta: Option<Arc<TrialBeta>>,
-    retrieval: Option<Arc<Retrieval>>,
-    picture: Option<Arc<Picture>>,
-    timings: Timings,
+    retrieval: Option<(Arc<Retrieval>, Timings)>,
+    blurry: Option<(Arc<Picture>, Timings)>,
+    reconstruction: Option<(Arc<Reconstructed>, Timings)>,
+    /// Something came that is not published yet.
+    has_news: bool,
+    has_failed: bool,
+    scores_done: bool,
+    pictures_done: bool,
     revision: u32,
     is_final: bool,
 }
@@ -114,27 +151,39 @@ impl Clerk {
         skip.and_then(|skip| self.finish(number, skip))
     }
 
-    /// A product is there; `None` when the trial is final already.
+    /// A product is there; `None` when the trial is final already, or the product is of an estimate older than the one
+    /// shown, or waits for what follows.
     pub fn product(&mut self, product: &ProductNotice) -> Option<Answer> {
         let number = product.beta.trial;
         let trial = self.trials.entry(number).or_default();
-        if trial.is_final {
+        if trial.is_final || trial.is_outdated(&product.beta) {
             return None;
         }
         trial.take(product);
-        // A retrieval list goes out at once; the picture goes out with the final answer that follows it.
+        // A retrieval list goes out at once; a picture goes out with the answer that follows it.
         matches!(product.decoded, Decoded::Retrieval(_)).then(|| trial.answer(number, None))
     }
 
-    /// A job has given all that it could; that of a due trial makes it final.
-    pub fn decoded(&mut self, trial: u32, is_due: bool) -> Option<Answer> {
-        if is_due { self.finish(trial, Skip::Late) } else { None }
+    /// A better picture of the trial is on its way: what there is goes out before it.
+    pub fn goes_on(&mut self, number: u32) -> Option<Answer> {
+        let trial = self.trials.get_mut(&number).filter(|trial| !trial.is_final && trial.has_news)?;
+        Some(trial.answer(number, None))
     }
 
-    /// A job failed: a due trial is final with what there is.
-    pub fn failed(&mut self, trial: u32) -> Option<Answer> {
-        let is_due = self.trials.get(&trial).is_some_and(|trial| trial.due.is_some());
-        if is_due { self.finish(trial, Skip::Engine) } else { None }
+    /// One side has given all that it could for a due trial; the second makes it final.
+    pub fn decoded(&mut self, number: u32, part: Part) -> Option<Answer> {
+        let trial = self.trials.get_mut(&number)?;
+        match part {
+            Part::Scores => trial.scores_done = true,
+            Part::Pictures => trial.pictures_done = true,
+        }
+        let is_done = trial.scores_done && trial.pictures_done;
+        is_done.then(|| self.finish(number, Skip::Late)).flatten()
+    }
+
+    /// A product failed. It may be that lesser ones are tried: if nothing comes, the engine is why.
+    pub fn failed(&mut self, trial: u32) {
+        self.trials.entry(trial).or_default().has_failed = true;
     }
 
     /// The run ended before the trial was due.
@@ -161,7 +210,8 @@ impl Clerk {
     fn finish(&mut self, number: u32, skip: Skip) -> Option<Answer> {
         let trial = self.trials.get_mut(&number).filter(|trial| !trial.is_final)?;
         trial.is_final = true;
-        let skip = (trial.effort() == Effort::Skipped).then_some(skip);
+        let reason = if skip == Skip::Late && trial.has_failed { Skip::Engine } else { skip };
+        let skip = (trial.effort() == Effort::Skipped).then_some(reason);
         let answer = trial.answer(number, skip);
         trial.let_go();
         Some(answer)
@@ -169,20 +219,24 @@ impl Clerk {
 }
 
 impl Trial {
+    fn is_outdated(&self, beta: &TrialBeta) -> bool {
+        self.beta.as_ref().is_some_and(|shown| shown.beta_revision > beta.beta_revision)
+    }
+
     /// An estimate newer than the one decoded before replaces all its products.
     fn take(&mut self, product: &ProductNotice) {
         let same = self.beta.as_ref().is_some_and(|beta| beta.beta_revision == product.beta.beta_revision);
         if !same {
             self.beta = Some(product.beta.clone());
-            self.retrieval = None;
-            self.picture = None;
-            self.timings = Timings::default();
+            (self.retrieval, self.blurry, self.reconstruction) = (None, None, None);
         }
+        let timings = product.timings.clone();
         match &product.decoded {
-            Decoded::Retrieval(retrieval) => self.retrieval = Some(Arc::new(retrieval.clone())),
-            Decoded::Blurry(picture) => self.picture = Some(Arc::new(picture.clone())),
+            Decoded::Retrieval(retrieval) => self.retrieval = Some((Arc::new(retrieval.clone()), timings)),
+            Decoded::Blurry(picture) => self.blurry = Some((Arc::new(picture.clone()), timings)),
+            Decoded::Reconstruction(picture) => self.reconstruction = Some((Arc::new(picture.clone()), timings)),
         }
-        self.timings.merge(&product.timings);
+        self.has_news = true;
     }
 
     /// Nothing follows a final answer: only that it was given is kept.
@@ -191,11 +245,24 @@ impl Trial {
     }
 
     fn effort(&self) -> Effort {
-        match (&self.picture, &self.retrieval) {
-            (Some(_), _) => Effort::Blurry,
-            (None, Some(_)) => Effort::Retrieval,
-            (None, None) => Effort::Skipped,
+        match (&self.reconstruction, &self.blurry, &self.retrieval) {
+            (Some((reconstruction, _)), ..) => reconstruction.effort,
+            (None, Some(_), _) => Effort::Blurry,
+            (None, None, Some(_)) => Effort::Retrieval,
+            (None, None, None) => Effort::Skipped,
         }
+    }
+
+    /// Steps of the due volume and of every product that is in the answer.
+    fn timings(&self) -> Timings {
+        let mut timings = self.due.as_ref().map(|due| due.timings.clone()).unwrap_or_default();
+        let products = [
+            self.retrieval.as_ref().map(|(_, timings)| timings),
+            self.blurry.as_ref().map(|(_, timings)| timings),
+            self.reconstruction.as_ref().map(|(_, timings)| timings),
+        ];
+        products.into_iter().flatten().for_each(|of_product| timings.merge(of_product));
+        timings
     }
 
     fn last_call(&self) -> Option<Moment> {
@@ -205,8 +272,7 @@ impl Trial {
     fn answer(&mut self, number: u32, skip: Option<Skip>) -> Answer {
         let revision = self.revision;
         self.revision += 1;
-        let mut timings = self.due.as_ref().map(|due| due.timings.clone()).unwrap_or_default();
-        timings.merge(&self.timings);
+        self.has_news = false;
         Answer {
             trial: number,
             revision,
@@ -215,9 +281,10 @@ impl Trial {
             skip,
             due: self.due.clone(),
             beta: self.beta.clone(),
-            retrieval: self.retrieval.clone(),
-            picture: self.picture.clone(),
-            timings,
+            retrieval: self.retrieval.as_ref().map(|(retrieval, _)| retrieval.clone()),
+            blurry: self.blurry.as_ref().map(|(picture, _)| picture.clone()),
+            reconstruction: self.reconstruction.as_ref().map(|(picture, _)| picture.clone()),
+            timings: self.timings(),
         }
     }
 }

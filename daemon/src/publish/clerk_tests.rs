@@ -52,11 +52,22 @@ fn product(trial: u32, beta_revision: u32, decoded: Decoded) -> ProductNotice {
         beta: Pattern(vec![0.0]),
         zscored: Pattern(vec![0.0]),
     };
-    ProductNotice { run: run(), beta: Arc::new(beta), decoded, timings: Timings::default() }
+    ProductNotice { run: run(), beta: Arc::new(beta), decoded, timings: Timings::default(), is_archive: false }
 }
 
 fn list() -> Decoded {
     Decoded::Retrieval(Retrieval { scores: vec![0.5, 0.25] })
+}
+
+fn reconstruction(effort: Effort) -> Decoded {
+    let picture = Picture::new(1, 1, vec![4, 5, 6]).unwrap();
+    Decoded::Reconstruction(Reconstructed { picture, effort, steps: 17, seed: 9 })
+}
+
+/// Both sides have given all that they could.
+fn done(clerk: &mut Clerk, trial: u32) -> Option<Answer> {
+    assert!(clerk.decoded(trial, Part::Scores).is_none(), "pictures may still come");
+    clerk.decoded(trial, Part::Pictures)
 }
 
 fn blurry() -> Decoded {
@@ -70,11 +81,48 @@ fn a_list_goes_out_at_once_and_the_picture_with_the_one_final_answer() {
     let first = clerk.product(&product(0, 0, list())).unwrap();
     assert_eq!((first.revision, first.is_final, first.effort), (0, false, Effort::Retrieval));
     assert!(clerk.product(&product(0, 0, blurry())).is_none());
-    let last = clerk.decoded(0, true).unwrap();
+    let last = done(&mut clerk, 0).unwrap();
     assert_eq!((last.revision, last.is_final, last.effort, last.skip), (1, true, Effort::Blurry, None));
     assert!(clerk.at(at(60.0)).is_empty(), "one final answer, none after it");
     assert!(clerk.product(&product(0, 0, list())).is_none());
-    assert!(clerk.decoded(0, true).is_none() && clerk.failed(0).is_none() && clerk.never_due(0).is_none());
+    assert!(done(&mut clerk, 0).is_none() && clerk.goes_on(0).is_none() && clerk.never_due(0).is_none());
+}
+
+#[test]
+fn a_picture_goes_out_before_a_better_one_is_begun_and_once_only() {
+    let mut clerk = Clerk::new();
+    clerk.due(due(0, at(18.0)), at(16.5));
+    clerk.product(&product(0, 0, list()));
+    assert!(clerk.goes_on(0).is_none(), "the list is out, nothing else is there");
+    clerk.product(&product(0, 0, blurry()));
+    let second = clerk.goes_on(0).unwrap();
+    assert_eq!((second.revision, second.is_final, second.effort), (1, false, Effort::Blurry));
+    assert!(clerk.goes_on(0).is_none(), "no news");
+    assert!(clerk.product(&product(0, 0, reconstruction(Effort::Fast))).is_none());
+    let last = done(&mut clerk, 0).unwrap();
+    assert_eq!((last.revision, last.effort, last.reconstruction.as_ref().unwrap().steps), (2, Effort::Fast, 17));
+    assert_eq!(last.products(), ["retrieval", "blurry", "reconstruction"]);
+    assert_eq!(last.picture().unwrap().rgb(), [4, 5, 6], "the better picture");
+}
+
+#[test]
+fn pictures_never_wait_for_a_list_nor_a_list_for_pictures_past_the_deadline() {
+    let mut clerk = Clerk::new();
+    clerk.due(due(0, at(18.0)), at(16.5));
+    clerk.product(&product(0, 0, blurry()));
+    assert!(clerk.decoded(0, Part::Pictures).is_none(), "the list may still come");
+    let last = clerk.at(at(17.98)).remove(0);
+    assert_eq!((last.is_final, last.effort, last.products()), (true, Effort::Blurry, vec!["blurry"]));
+}
+
+#[test]
+fn an_estimate_older_than_the_one_shown_changes_nothing() {
+    let mut clerk = Clerk::new();
+    clerk.due(due(0, at(18.0)), at(16.5));
+    clerk.product(&product(0, 1, list()));
+    assert!(clerk.product(&product(0, 0, list())).is_none());
+    let last = done(&mut clerk, 0).unwrap();
+    assert_eq!((last.revision, last.beta.unwrap().beta_revision), (1, 1));
 }
 
 #[test]
@@ -115,11 +163,9 @@ fn an_estimate_made_before_a_trial_is_due_is_replaced_by_the_due_one() {
     let mut clerk = Clerk::new();
     let early = clerk.product(&product(0, 0, list())).unwrap();
     assert!(early.due.is_none() && !early.is_final);
-    assert!(clerk.decoded(0, false).is_none(), "an early job does not end a trial");
-    assert!(clerk.failed(0).is_none(), "nor does its failure");
     clerk.due(due(0, at(18.0)), at(16.5));
     clerk.product(&product(0, 1, blurry()));
-    let last = clerk.decoded(0, true).unwrap();
+    let last = done(&mut clerk, 0).unwrap();
     assert!(last.retrieval.is_none(), "the early list is of another beta");
     assert_eq!(last.beta.unwrap().beta_revision, 1);
 }
@@ -130,8 +176,10 @@ fn a_failing_engine_leaves_what_was_made_before() {
     clerk.due(due(0, at(18.0)), at(16.5));
     clerk.due(due(1, at(18.0)), at(16.5));
     clerk.product(&product(0, 0, list()));
-    assert_eq!(clerk.failed(0).unwrap().effort, Effort::Retrieval);
-    let nothing = clerk.failed(1).unwrap();
+    clerk.failed(0);
+    clerk.failed(1);
+    assert_eq!(done(&mut clerk, 0).unwrap().effort, Effort::Retrieval);
+    let nothing = done(&mut clerk, 1).unwrap();
     assert_eq!((nothing.effort, nothing.skip), (Effort::Skipped, Some(Skip::Engine)));
 }
 

@@ -2,9 +2,10 @@
 
 use super::{Answer, Feedback, TargetScore, VolumeNotice};
 use crate::blind::StimulusImage;
-use crate::pipeline::{Effort, RunInfo};
+use crate::pipeline::RunInfo;
 use crate::protocol::RESULT_PROTOCOL;
 use mindeye_config::Sha256;
+use mindeye_decode::effort::Effort;
 use mindeye_decode::{Gallery, Retrieval};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -70,7 +71,7 @@ pub fn trial_json(message: &TrialMessage<'_>) -> Value {
         "session": run.start.session, "run": run.start.run,
         "trial": answer.trial, "revision": answer.revision, "final": answer.is_final,
         "beta_revision": answer.beta.as_ref().map(|beta| beta.beta_revision),
-        "products": products(answer), "effort": answer.effort, "steps": 0,
+        "products": answer.products(), "effort": answer.effort, "steps": answer.reconstruction.as_ref().map_or(0, |made| made.steps),
         "reason": answer.skip.map(super::Skip::key),
         "evidence": evidence(answer),
         "deadline_met": message.in_time && answer.effort != Effort::Skipped,
@@ -131,12 +132,6 @@ pub(super) fn target(message: &TrialMessage<'_>) -> Option<TargetScore> {
         rank: retrieval.rank_of(at),
         pool_size: gallery.ids.len(),
     })
-}
-
-fn products(answer: &Answer) -> Vec<&'static str> {
-    let retrieval = answer.retrieval.is_some().then_some("retrieval");
-    let blurry = answer.picture.is_some().then_some("blurry");
-    retrieval.into_iter().chain(blurry).collect()
 }
 
 fn evidence(answer: &Answer) -> Value {

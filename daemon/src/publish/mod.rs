@@ -10,16 +10,14 @@ mod message;
 mod publisher;
 mod run;
 mod score;
-mod seed;
 mod status;
 mod trials;
 
-pub use clerk::{Answer, Clerk, Skip};
+pub use clerk::{Answer, Clerk, Part, Skip};
 pub use feedback::{Feedback, FeedbackError, FeedbackPlan, FeedbackSeries, Missing};
 pub use message::{Identity, TrialMessage, feedback_json, trial_json, volume_json};
 pub use publisher::{Frame, Publisher, PublisherParts};
 pub use score::{RunningScore, TargetScore};
-pub use seed::noise_seed;
 pub use status::{DaemonState, Latest, StatusBoard};
 
 use crate::blind::StimulusImage;
@@ -77,16 +75,25 @@ pub enum PublishEvent {
     Due(DueNotice),
     /// A part of an answer is there.
     Product(ProductNotice),
-    /// A job has given all that it could.
+    /// A better picture of a trial is begun.
+    GoesOn {
+        /// The run.
+        run: Arc<RunInfo>,
+        /// Trial.
+        trial: u32,
+    },
+    /// One side has given all that it could for an estimate.
     Decoded {
         /// The run.
         run: Arc<RunInfo>,
         /// Trial.
         trial: u32,
-        /// The job was that of the due trial.
+        /// The estimate was that of the due trial.
         is_due: bool,
+        /// Which side.
+        part: Part,
     },
-    /// A job failed.
+    /// A product failed; lesser ones may follow.
     DecodeFailed {
         /// The run.
         run: Arc<RunInfo>,
@@ -180,4 +187,6 @@ pub struct ProductNotice {
     pub decoded: Decoded,
     /// Steps that made it.
     pub timings: Timings,
+    /// The run is over, and this is for the record alone.
+    pub is_archive: bool,
 }

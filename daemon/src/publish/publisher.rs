@@ -123,7 +123,8 @@ impl Publisher {
             PublishEvent::Beta { run, beta } => self.beta(&run, &beta),
             PublishEvent::Due(notice) => self.due(notice),
             PublishEvent::Product(notice) => self.product(&notice),
-            PublishEvent::Decoded { run, trial, is_due } => self.decoded(&run, trial, is_due),
+            PublishEvent::GoesOn { run, trial } => self.goes_on(&run, trial),
+            PublishEvent::Decoded { run, trial, is_due, part } => self.decoded(&run, trial, is_due, part),
             PublishEvent::DecodeFailed { run, trial, message } => self.decode_failed(&run, trial, message),
             PublishEvent::NeverDue { run, trial } => self.never_due(&run, trial),
             PublishEvent::Closed { run } => self.closed(&run),
@@ -305,6 +306,19 @@ impl Publisher {
         let mut bytes = Vec::new();
         Outcome { content, body }.encode(&mut bytes);
         if let Err(error) = file.append(&bytes) {
+            self.trouble(error.to_string());
+        }
+    }
+
+    /// Writes to the record of a run that may have been let go.
+    pub(super) fn write_to_record(&mut self, run: &Arc<RunInfo>, content: OutcomeContent, body: Vec<u8>) {
+        if self.of_run(run).is_some() {
+            return self.write(run, content, body);
+        }
+        let mut bytes = Vec::new();
+        Outcome { content, body }.encode(&mut bytes);
+        let file = AppendFile::create(&run.dir.join(OUTCOMES_FILE));
+        if let Err(error) = file.and_then(|mut file| file.append(&bytes).and_then(|()| file.sync())) {
             self.trouble(error.to_string());
         }
     }

@@ -1,10 +1,11 @@
 //! What the pages show between results: state, counters, the newest answer.
 
 use super::{Frame, Identity, RunningScore};
-use crate::pipeline::{Effort, RunInfo};
+use crate::pipeline::RunInfo;
 use crate::protocol::RESULT_PROTOCOL;
 use crate::vitals::Vitals;
 use mindeye_config::Moment;
+use mindeye_decode::effort::Effort;
 use mindeye_preprocess::motion::RegistrationReport;
 use serde::Serialize;
 use serde_json::{Value, json};

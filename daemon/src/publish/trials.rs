@@ -3,12 +3,13 @@
 use super::message::target;
 use super::publisher::{Publisher, frame};
 use super::{
-    Answer, DueNotice, Feedback, FeedbackSeries, ProductNotice, TargetScore, TrialMessage, feedback_json, noise_seed,
-    trial_json,
+    Answer, DueNotice, Feedback, FeedbackSeries, Identity, Part, ProductNotice, TargetScore, TrialMessage,
+    feedback_json, trial_json,
 };
 use crate::journal::OutcomeContent;
-use crate::pipeline::{Decoded, Effort, RunInfo};
-use mindeye_config::{Moment, Sha256, Step, sha256_of_bytes};
+use crate::pipeline::{Decoded, RunInfo, trial_noise};
+use mindeye_config::{Moment, Step, sha256_of_bytes};
+use mindeye_decode::effort::Effort;
 use mindeye_preprocess::{Pattern, TrialBeta};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,9 @@ impl Publisher {
     }
 
     pub(super) fn product(&mut self, notice: &ProductNotice) {
+        if notice.is_archive {
+            return self.archive(notice);
+        }
         let Some(open) = self.of_run(&notice.run) else { return };
         let is_late = open.clerk.is_final(notice.beta.trial);
         let answer = open.clerk.product(notice);
@@ -46,16 +50,37 @@ impl Publisher {
         self.publish_some(&notice.run, answer);
     }
 
-    pub(super) fn decoded(&mut self, run: &Arc<RunInfo>, trial: u32, is_due: bool) {
-        let answer = self.of_run(run).and_then(|open| open.clerk.decoded(trial, is_due));
+    pub(super) fn goes_on(&mut self, run: &Arc<RunInfo>, trial: u32) {
+        let answer = self.of_run(run).and_then(|open| open.clerk.goes_on(trial));
         self.publish_some(run, answer);
     }
 
+    pub(super) fn decoded(&mut self, run: &Arc<RunInfo>, trial: u32, is_due: bool, part: Part) {
+        if is_due {
+            let answer = self.of_run(run).and_then(|open| open.clerk.decoded(trial, part));
+            self.publish_some(run, answer);
+        }
+    }
+
+    /// A picture made after its run: it goes to the record, and to nobody's screen.
+    fn archive(&mut self, notice: &ProductNotice) {
+        let Decoded::Reconstruction(made) = &notice.decoded else { return };
+        let content = OutcomeContent::Archive {
+            trial: notice.beta.trial,
+            effort: made.effort,
+            steps: made.steps,
+            seed: made.seed,
+            beta_revision: notice.beta.beta_revision,
+        };
+        self.write_to_record(&notice.run, content, made.picture.to_png());
+    }
+
     pub(super) fn decode_failed(&mut self, run: &Arc<RunInfo>, trial: u32, message: String) {
-        let answer = self.of_run(run).and_then(|open| open.clerk.failed(trial));
+        if let Some(open) = self.of_run(run) {
+            open.clerk.failed(trial);
+        }
         self.write(run, OutcomeContent::Failed { trial, message: message.clone() }, Vec::new());
         self.trouble(format!("trial {trial}: {message}"));
-        self.publish_some(run, answer);
     }
 
     pub(super) fn never_due(&mut self, run: &Arc<RunInfo>, trial: u32) {
@@ -73,7 +98,7 @@ impl Publisher {
         let begun = self.parts.clock.now();
         let image = self.of_run(info).and_then(|open| open.images.get(&answer.trial).cloned());
         let registration_go = self.of_run(info).and_then(|open| Some(open.registration.as_ref()?.go));
-        let png = answer.picture.as_ref().map(|picture| picture.to_png()).unwrap_or_default();
+        let png = answer.picture().map(|picture| picture.to_png()).unwrap_or_default();
         let now = self.parts.clock.now();
         let mut answer = answer.clone();
         let since_due = answer.due.as_ref().map(|due| self.since_due(due, now));
@@ -92,7 +117,7 @@ impl Publisher {
             image: image.as_ref(),
             png_sha256: (!png.is_empty()).then(|| sha256_of_bytes(&png)),
             png: &png,
-            noise_seed: self.noise_seed(info, answer.trial),
+            noise_seed: self.noise_seed(info, &answer),
             since_due,
             registration_go,
             deadline_s: self.parts.deadline_s.unwrap_or(info.start.tr_s) / info.start.speed(),
@@ -137,16 +162,27 @@ impl Publisher {
         now.since(due.arrived)
     }
 
-    fn noise_seed(&self, run: &RunInfo, trial: u32) -> u64 {
-        let hash: &Sha256 = &self.parts.identity.bundle_hash;
-        noise_seed(hash, self.parts.identity.seed, &run.start.session, &run.start.run, trial, 0)
+    /// That of the picture, or the one that a first candidate would have.
+    fn noise_seed(&self, run: &RunInfo, answer: &Answer) -> u64 {
+        let Identity { bundle_hash, seed, .. } = &self.parts.identity;
+        let first = || trial_noise(bundle_hash, *seed, run, answer.trial).seed(0);
+        answer.reconstruction.as_ref().map_or_else(first, |made| made.seed)
     }
 
     fn count(&mut self, answer: &Answer, in_time: bool, target: Option<&TargetScore>) {
         // A trial that never became due had no deadline to miss.
         let deadline_met = answer.due.is_none() || (in_time && answer.effort != Effort::Skipped);
         self.parts.vitals.trial_final(answer.effort.key(), deadline_met);
-        let ours = [Step::Backbone, Step::Retrieval, Step::LowLevel, Step::Vae, Step::Publish, Step::Total];
+        let ours = [
+            Step::Backbone,
+            Step::Retrieval,
+            Step::Prior,
+            Step::LowLevel,
+            Step::Unet,
+            Step::Vae,
+            Step::Publish,
+            Step::Total,
+        ];
         for step in ours {
             if let Some(took) = answer.timings.get(step) {
                 self.parts.vitals.step(step, took);
@@ -159,11 +195,7 @@ impl Publisher {
 }
 
 fn late(notice: &ProductNotice) -> OutcomeContent {
-    let product = match notice.decoded {
-        Decoded::Retrieval(_) => "retrieval",
-        Decoded::Blurry(_) => "blurry",
-    };
-    OutcomeContent::Late { trial: notice.beta.trial, product: product.into() }
+    OutcomeContent::Late { trial: notice.beta.trial, product: notice.decoded.key().into() }
 }
 
 fn beta_content(beta: &TrialBeta) -> OutcomeContent {

@@ -1,8 +1,8 @@
 //! What the outcomes journal says about a run: its betas, its final answers.
 
 use crate::journal::{OUTCOMES_FILE, Outcome, OutcomeContent, read_outcomes};
-use crate::pipeline::Product;
 use mindeye_config::{DaemonConfig, Failure};
+use mindeye_decode::effort::Effort;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,6 +12,15 @@ struct Context {
     bundle: String,
     decode_after_s: f64,
     deadline_s: f64,
+}
+
+/// A product that a final answer had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Product {
+    Retrieval,
+    Blurry,
+    /// By its effort and the seed of its noise, which says the candidate.
+    Reconstruction(Effort, u64),
 }
 
 /// What the outcomes journal says.
@@ -70,16 +79,21 @@ impl Record {
 
     /// The products that a trial's final answer had.
     pub(super) fn products(&self, trial: u32) -> Vec<Product> {
-        let names = self.finals.get(&trial).and_then(|json| json["products"].as_array());
+        let Some(json) = self.finals.get(&trial) else { return Vec::new() };
         let named = |name: &Value| match name.as_str() {
             Some("retrieval") => Some(Product::Retrieval),
             Some("blurry") => Some(Product::Blurry),
+            Some("reconstruction") => Some(Product::Reconstruction(effort(json), json["seed"].as_u64()?)),
             _ => None,
         };
-        names.map(|names| names.iter().filter_map(named).collect()).unwrap_or_default()
+        json["products"].as_array().map(|names| names.iter().filter_map(named).collect()).unwrap_or_default()
     }
 
     pub(super) fn picture_sha256(&self, trial: u32) -> Option<&str> {
         self.finals.get(&trial)?["picture_sha256"].as_str()
     }
+}
+
+fn effort(json: &Value) -> Effort {
+    if json["effort"] == Effort::Full.key() { Effort::Full } else { Effort::Fast }
 }

@@ -1,17 +1,20 @@
 //! Feeds a record through the live steps and compares what comes out.
 
 use super::pace::Pace;
+use super::record::Product;
 use super::record::Record;
 use super::{ReplayDecisions, ReplayReport, ReplaySpeed};
 use crate::blind::StimulusImage;
 use crate::journal::RecordedRun;
 use crate::pipeline::{
-    DecodeJob, Decoded, DueTrial, Effort, Patience, RunInfo, RunWorker, Typical, VolumeWork, Work, decode_trial,
-    make_product, recorded_work,
+    DecodeJob, Decoded, DueTrial, Patience, Reconstructed, RunInfo, RunWorker, VolumeWork, Work, paint_trial,
+    recorded_work, score, trial_noise,
 };
-use crate::publish::{Answer, DueNotice, Identity, Skip, TrialMessage, noise_seed, trial_json};
+use crate::publish::{Answer, DueNotice, Identity, Skip, TrialMessage, trial_json};
 use crate::settings::Prepared;
 use mindeye_config::{Clock, DaemonConfig, Failure, Moment, Sha256, Timings, sha256_of_bytes};
+use mindeye_decode::effort::Effort;
+use mindeye_decode::{DecodeError, Decoder, Progress, TrialNoise};
 use mindeye_preprocess::TrialBeta;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,7 +32,6 @@ pub(super) struct Replayer {
     decisions: ReplayDecisions,
     to_deadline: Duration,
     patience: Patience,
-    typical: Typical,
     pub(super) betas: Vec<Arc<TrialBeta>>,
     pub(super) answers: Vec<Value>,
     pub(super) pictures: Vec<(u32, Vec<u8>)>,
@@ -50,7 +52,6 @@ impl Replayer {
         let recipe = crate::settings::recipe(&prepared.bundle, config)?;
         let worker = RunWorker::new(&recipe, run.clone()).map_err(Failure::data)?;
         Ok(Self {
-            typical: Typical::from_warm_up(&prepared.report),
             prepared,
             clock,
             worker,
@@ -137,31 +138,28 @@ impl Replayer {
     }
 
     fn products(&mut self, job: &DecodeJob) -> Result<Vec<(Decoded, Timings)>, Failure> {
-        let mut made = Vec::new();
-        let decoder = &mut self.prepared.decoder;
-        match self.decisions {
-            ReplayDecisions::Live => {
-                let emit = |decoded, timings| made.push((decoded, timings));
-                decode_trial(decoder, job, &mut self.typical, self.clock.as_ref(), emit).map_err(Failure::data)?;
-            }
+        let identity = &self.prepared.identity;
+        let noise = trial_noise(&identity.bundle_hash, identity.seed, &self.run, job.beta.trial);
+        let decoder = &mut self.prepared.decoders.painter;
+        let made = match self.decisions {
+            ReplayDecisions::Live => decide_anew(decoder, job, noise, self.clock.as_ref()),
             ReplayDecisions::Recorded => {
-                for product in self.record.products(job.beta.trial) {
-                    let mut timings = Timings::default();
-                    made.push((make_product(decoder, product, job, &mut timings).map_err(Failure::data)?, timings));
-                }
+                let products = self.record.products(job.beta.trial).into_iter();
+                products.map(|product| make(decoder, product, job, &noise)).collect()
             }
-        }
-        Ok(made)
+        };
+        made.map_err(Failure::data)
     }
 
     fn conclude(&mut self, answer: Answer) {
-        let png = answer.picture.as_ref().map(|picture| picture.to_png()).unwrap_or_default();
+        let png = answer.picture().map(|picture| picture.to_png()).unwrap_or_default();
         let sha256 = (!png.is_empty()).then(|| sha256_of_bytes(&png));
         self.compare_picture(answer.trial, sha256.as_ref());
         let now = self.clock.now();
         let since_due = answer.due.as_ref().map(|due| now.since(due.arrived));
         let identity: &Identity = &self.prepared.identity;
-        let start = &self.run.start;
+        let noise = trial_noise(&identity.bundle_hash, identity.seed, &self.run, answer.trial);
+        let first_seed = || noise.seed(0);
         let message = TrialMessage {
             identity,
             run: &self.run,
@@ -170,7 +168,7 @@ impl Replayer {
             image: self.images.get(&answer.trial),
             png: &png,
             png_sha256: sha256,
-            noise_seed: noise_seed(&identity.bundle_hash, identity.seed, &start.session, &start.run, answer.trial, 0),
+            noise_seed: answer.reconstruction.as_ref().map_or_else(first_seed, |made| made.seed),
             since_due,
             registration_go: self.worker.registration().map(|registration| registration.go),
             deadline_s: self.to_deadline.as_secs_f64(),
@@ -225,7 +223,8 @@ fn answer(
         }),
         beta: due.beta.clone(),
         retrieval: None,
-        picture: None,
+        blurry: None,
+        reconstruction: None,
         timings: timings.clone(),
     }
 }
@@ -240,7 +239,8 @@ fn never_due(trial: u32) -> Answer {
         due: None,
         beta: None,
         retrieval: None,
-        picture: None,
+        blurry: None,
+        reconstruction: None,
         timings: Timings::default(),
     }
 }
@@ -254,8 +254,75 @@ fn take(answer: &mut Answer, decoded: Decoded, timings: &Timings) {
             answer.retrieval = Some(Arc::new(retrieval));
         }
         Decoded::Blurry(picture) => {
-            answer.effort = Effort::Blurry;
-            answer.picture = Some(Arc::new(picture));
+            answer.effort = answer.effort.max(Effort::Blurry);
+            answer.blurry = Some(Arc::new(picture));
+        }
+        Decoded::Reconstruction(made) => {
+            answer.effort = made.effort;
+            answer.reconstruction = Some(Arc::new(made));
         }
     }
+}
+
+/// What the live threads would make of it now.
+fn decide_anew(
+    decoder: &mut Decoder,
+    job: &DecodeJob,
+    noise: TrialNoise,
+    clock: &dyn Clock,
+) -> Result<Vec<(Decoded, Timings)>, DecodeError> {
+    let mut made = Vec::new();
+    if decoder.products().retrieval {
+        let mut timings = Timings::default();
+        made.push((score(decoder, job, &mut timings)?, timings));
+    }
+    paint_trial(decoder, job, noise, clock, |product| made.extend(product))?;
+    Ok(made)
+}
+
+/// A recorded product once more.
+fn make(
+    decoder: &mut Decoder,
+    product: Product,
+    job: &DecodeJob,
+    noise: &TrialNoise,
+) -> Result<(Decoded, Timings), DecodeError> {
+    let (zscored, mut timings) = (&job.beta.zscored, Timings::default());
+    let decoded = match product {
+        Product::Retrieval => Decoded::Retrieval(decoder.retrieve(zscored, &mut timings)?),
+        Product::Blurry => Decoded::Blurry(decoder.blurry(zscored, &mut timings)?),
+        Product::Reconstruction(effort, seed) => {
+            let (made, took) = reconstruct(decoder, job, effort, noise, seed)?;
+            timings = took;
+            Decoded::Reconstruction(made)
+        }
+    };
+    Ok((decoded, timings))
+}
+
+/// The candidate whose noise has `seed`; without one of this seed, the last.
+fn reconstruct(
+    decoder: &mut Decoder,
+    job: &DecodeJob,
+    effort: Effort,
+    noise: &TrialNoise,
+    seed: u64,
+) -> Result<(Reconstructed, Timings), DecodeError> {
+    let mut reconstruction = decoder.begin(&job.beta.zscored, effort, noise.clone())?;
+    let mut last = None;
+    loop {
+        match reconstruction.step(decoder)? {
+            Progress::Working => {}
+            Progress::Picture(candidate) => {
+                let (steps, is_it) = (reconstruction.steps(), candidate.seed == seed);
+                let made = Reconstructed { picture: candidate.picture, effort, steps, seed: candidate.seed };
+                last = Some((made, reconstruction.timings().clone()));
+                if is_it {
+                    break;
+                }
+            }
+            Progress::Finished => break,
+        }
+    }
+    Ok(last.expect("a reconstruction that ends without an error has drawn a candidate"))
 }

@@ -48,9 +48,22 @@ impl Decoder {
         engine: Box<dyn Engine>,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, WarmUpReport), DecodeError> {
+        Self::warm_up_only(bundle, engine, clock, &Network::ALL)
+    }
+
+    /// The same with those networks of the bundle that are among `wanted`: for a decoder that has a part of the work.
+    ///
+    /// # Errors
+    /// As [`Decoder::warm_up`].
+    pub fn warm_up_only(
+        bundle: &Bundle,
+        engine: Box<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        wanted: &[Network],
+    ) -> Result<(Self, WarmUpReport), DecodeError> {
         let mut report = WarmUpReport { engine: engine.describe(), networks: Vec::new() };
         let mut running = BTreeMap::new();
-        for network in Network::ALL {
+        for network in wanted.iter().copied() {
             let Some(entry) = bundle.manifest.network(network.key()) else { continue };
             let (opened, proof) = prove(bundle, network, entry, engine.as_ref(), clock.as_ref())?;
             report.networks.push(proof);

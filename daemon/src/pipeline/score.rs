@@ -1,0 +1,65 @@
+//! The scoring thread: a retrieval list for every estimate, on networks of its own, so that no picture ever delays one.
+
+use super::{DecodeJob, Decoded, Mailbox};
+use crate::publish::{Part, ProductNotice, PublishEvent};
+use crossbeam_channel::Sender;
+use mindeye_config::{Clock, Timings};
+use mindeye_decode::{DecodeError, Decoder};
+use std::sync::Arc;
+
+/// What the loop is connected to.
+pub struct ScoreContext {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Estimates.
+    pub mailbox: Arc<Mailbox>,
+    /// Publish thread.
+    pub publish: Sender<PublishEvent>,
+}
+
+/// Works until the mailbox is closed.
+pub fn score_loop(context: &ScoreContext, decoder: &mut Decoder) {
+    while let Some(job) = context.mailbox.pop() {
+        let is_past = job.end.is_some_and(|end| end <= context.clock.now());
+        if !is_past && decoder.products().retrieval {
+            context.score(decoder, &job);
+        }
+        context.send(PublishEvent::Decoded {
+            run: job.run,
+            trial: job.beta.trial,
+            is_due: job.end.is_some(),
+            part: Part::Scores,
+        });
+    }
+}
+
+impl ScoreContext {
+    fn score(&self, decoder: &mut Decoder, job: &DecodeJob) {
+        let mut timings = Timings::default();
+        self.send(match score(decoder, job, &mut timings) {
+            Ok(decoded) => PublishEvent::Product(ProductNotice {
+                run: job.run.clone(),
+                beta: job.beta.clone(),
+                decoded,
+                timings,
+                is_archive: false,
+            }),
+            Err(error) => {
+                PublishEvent::DecodeFailed { run: job.run.clone(), trial: job.beta.trial, message: error.to_string() }
+            }
+        });
+    }
+
+    fn send(&self, event: PublishEvent) {
+        // The publisher is gone only when the daemon stops.
+        let _ = self.publish.send(event);
+    }
+}
+
+/// The retrieval list of one estimate.
+///
+/// # Errors
+/// What the decoder says.
+pub fn score(decoder: &mut Decoder, job: &DecodeJob, timings: &mut Timings) -> Result<Decoded, DecodeError> {
+    decoder.retrieve(&job.beta.zscored, timings).map(Decoded::Retrieval)
+}
