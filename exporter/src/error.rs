@@ -105,6 +105,14 @@ pub enum ExportError {
         /// Their names and first places.
         tensors: String,
     },
+    /// Tensors that a half-precision graph cannot hold.
+    #[error("{}: numbers beyond float16, whose largest is 65504, in {tensors}; export as fp32", path.display())]
+    BeyondHalf {
+        /// The file.
+        path: PathBuf,
+        /// Their names.
+        tensors: String,
+    },
     /// A setting beside the weights that this network cannot follow.
     #[error("{}: key `{key}`: {message}", path.display())]
     Setting {

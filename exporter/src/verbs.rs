@@ -2,7 +2,7 @@
 
 use crate::ExportError;
 use crate::networks::{Choices, Network, graph, open};
-use crate::onnx::{INLINE_LIMIT, Model, Precision};
+use crate::onnx::{Element, INLINE_LIMIT, Model, Precision};
 use crate::staging::Staging;
 use crate::weights::StateDict;
 use mindeye_config::{Sha256, TensorEntry};
@@ -72,17 +72,17 @@ pub struct GraphReport {
 /// # Errors
 /// Everything that [`ExportError`] can say about weights, settings and files.
 pub fn export_graph(request: &GraphRequest<'_>) -> Result<GraphReport, ExportError> {
-    if request.precision == Precision::Fp16 {
-        let instead = "it writes fp32 graphs".to_owned();
-        return Err(ExportError::NotYet { what: "precision `fp16` is".into(), instead });
-    }
     let (weights, network) = open(request.network, request.model, &request.choices)?;
     let state = weights.fit(network.name(), &network.layout(), &network.set_aside())?;
     let source = |source| ExportError::Graph { path: weights.path().to_path_buf(), source };
-    let graph = graph(network.as_ref(), &state, request.batch).map_err(source)?;
+    let graph = graph(network.as_ref(), &state, request.batch, request.precision).map_err(source)?;
+    if graph.arithmetic() == Element::Float16 {
+        weights.refuse_beyond_half(&state)?;
+    }
 
     let staging = Staging::for_file(request.out)?;
-    let model = Model { graph, weights_sha256: weights.sha256(), precision: request.precision };
+    let policy = network.islands().policy(request.precision);
+    let model = Model { graph, weights_sha256: weights.sha256(), precision: request.precision, policy };
     let written = model.write(staging.path(), &staging.name(), request.inline_limit)?;
     staging.keep_files(&written.files)?;
     Ok(GraphReport {

@@ -27,7 +27,7 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
     let (model, pickle, broken, out) = (text(&model), text(&pickle), text(&broken), text(&out));
     let nowhere = home.path().join("no/where.onnx");
 
-    let cases: [(&[&str], i32, &str); 19] = [
+    let cases: [(&[&str], i32, &str); 18] = [
         (&[], 64, "Usage"),
         (&["graph", "backbone", "--model", model], 64, "--out"),
         (&["graph", "backbone", "--model", model, "--out", out, "--batch", "0"], 64, "--batch"),
@@ -43,11 +43,6 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
         ),
         (&["graph", "unet", "--model", model, "--out", out], 65, "no weights for `unet`; looked for diffusion_pytorch"),
         (&["graph", "taesd-decoder", "--model", model, "--out", out], 65, "or taesd_decoder.safetensors"),
-        (
-            &["graph", "backbone", "--model", model, "--out", out, "--precision", "fp16"],
-            69,
-            "`fp16` is not in this version",
-        ),
         (&["bundle", "--random-init", "full", "--out", out], 69, "`--random-init full` is not in this version"),
         (
             &["bundle", "--checkpoint", model, "--renderer", "r", "--gallery", "g", "--out", out],

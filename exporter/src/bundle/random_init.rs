@@ -135,8 +135,13 @@ fn write_networks(
         let weights = Weights::from_bytes(Path::new("random weights"), random_weights(&network.layout(), seed))?;
         let state = weights.fit(network.name(), &network.layout(), &[])?;
         let source = |source| ExportError::Graph { path: weights.path().to_path_buf(), source };
-        let graph = graph(network, &state, 1).map_err(source)?;
-        let model = Model { graph, weights_sha256: weights.sha256(), precision: Precision::Fp32 };
+        let graph = graph(network, &state, 1, Precision::Fp32).map_err(source)?;
+        let model = Model {
+            graph,
+            weights_sha256: weights.sha256(),
+            precision: Precision::Fp32,
+            policy: network.islands().policy(Precision::Fp32),
+        };
         let file = format!("{}.onnx", network.name());
         model.write(&make_folder(folder, "networks")?, &file, INLINE_LIMIT)?;
         entries.push(entry(network, &file));

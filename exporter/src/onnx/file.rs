@@ -17,8 +17,9 @@ use std::path::Path;
 const IR_VERSION: i64 = 9;
 /// Operator set: the first with `Gelu`.
 const OPSET: i64 = 20;
-/// The largest model in one file: protobuf measures messages with signed 32-bit integers.
-pub const INLINE_LIMIT: u64 = i32::MAX as u64;
+/// The largest model in one file. Protobuf could go to 2 GiB, but a runtime parses and copies what lies inside, and maps
+/// what lies beside.
+pub const INLINE_LIMIT: u64 = 256 << 20;
 /// Alignment of a tensor in a `.data` file: a page, so that it can be mapped.
 const PAGE: u64 = 4096;
 /// Tensors shorter than this stay in the model: shapes and scales, which readers want at hand.
@@ -36,6 +37,8 @@ pub struct Model<'w> {
     pub weights_sha256: Sha256,
     /// Arithmetic of the graph.
     pub precision: Precision,
+    /// Where that arithmetic is departed from.
+    pub policy: String,
 }
 
 /// What was written.
@@ -117,6 +120,7 @@ impl Model<'_> {
                 entry("weights_sha256", &self.weights_sha256.0),
                 entry("exporter_version", env!("CARGO_PKG_VERSION")),
                 entry("precision", precision),
+                entry("precision_policy", &self.policy),
             ],
         }
     }
@@ -204,19 +208,20 @@ fn length_of(initializer: &Initializer<'_>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::graph::Element;
     use super::*;
     use crate::weights::{Storage, Tensor};
     use mindeye_config::sha256_of_bytes;
 
     /// `y = x w^T`, with a weight of 600 numbers (2400 bytes), stored as `storage`.
     fn model(storage: Storage, bytes: &[u8]) -> Model<'_> {
-        let mut graph = Graph::new("test");
+        let mut graph = Graph::new("test", Precision::Fp32);
         let x = graph.input("x", &[1, 20]).unwrap();
-        let weight = graph.weight("w", &Tensor { storage, shape: vec![30, 20], bytes });
+        let weight = graph.weight("w", Element::Float32, &Tensor { storage, shape: vec![30, 20], bytes });
         let y = graph.gemm("gemm", &x, &weight, None).unwrap();
         let y = graph.reshape("reshape", &y, &[1, 5, 6]).unwrap();
         graph.output("y", &y).unwrap();
-        Model { graph, weights_sha256: sha256_of_bytes(bytes), precision: Precision::Fp32 }
+        Model { graph, weights_sha256: sha256_of_bytes(bytes), precision: Precision::Fp32, policy: "all".into() }
     }
 
     fn weight_bytes() -> Vec<u8> {
@@ -252,7 +257,7 @@ mod tests {
         let bytes = weight_bytes();
         let mut model = model(Storage::F32, &bytes);
         let second = Tensor { storage: Storage::F32, shape: vec![600], bytes: &bytes };
-        model.graph.weight("second", &second);
+        model.graph.weight("second", Element::Float32, &second);
         let written = model.write(folder.path(), "m.onnx", 1000).unwrap();
         assert_eq!(written.files, ["m.onnx", "m.onnx.data"]);
 

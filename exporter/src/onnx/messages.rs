@@ -138,6 +138,8 @@ pub mod data_type {
     pub const FLOAT: i32 = 1;
     /// 64-bit integer.
     pub const INT64: i32 = 7;
+    /// IEEE 16-bit float.
+    pub const FLOAT16: i32 = 10;
 }
 
 /// Name and type of a tensor in the graph.

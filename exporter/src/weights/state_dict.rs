@@ -145,6 +145,21 @@ impl Weights {
     }
 }
 
+impl Weights {
+    /// Refuses tensors of `state`, which are of this file, that hold numbers beyond the range of float16.
+    ///
+    /// # Errors
+    /// One error that lists them.
+    pub fn refuse_beyond_half(&self, state: &StateDict<'_>) -> Result<(), ExportError> {
+        let beyond = state.tensors.iter().filter(|(_, tensor)| !tensor.fits_half());
+        let beyond: Vec<_> = beyond.map(|(key, _)| key.as_str()).collect();
+        if beyond.is_empty() {
+            return Ok(());
+        }
+        Err(ExportError::BeyondHalf { path: self.path.clone(), tensors: beyond.join(", ") })
+    }
+}
+
 fn storage(dtype: Dtype) -> Option<Storage> {
     match dtype {
         Dtype::F32 => Some(Storage::F32),

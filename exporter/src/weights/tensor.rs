@@ -62,6 +62,21 @@ impl<'w> Tensor<'w> {
         }
     }
 
+    /// The numbers as little-endian float16, rounded to nearest, borrowed where they are stored so.
+    #[must_use]
+    pub fn f16_bytes(&self) -> Cow<'w, [u8]> {
+        match self.storage {
+            Storage::F16 => Cow::Borrowed(self.bytes),
+            _ => Cow::Owned(self.values().flat_map(|v| f16::from_f32(v).to_le_bytes()).collect()),
+        }
+    }
+
+    /// Whether every number is finite as float16 too, whose largest is 65504.
+    #[must_use]
+    pub fn fits_half(&self) -> bool {
+        self.storage == Storage::F16 || self.values().all(|v| f16::from_f32(v).is_finite())
+    }
+
     /// How many numbers the tensor holds.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -283,3 +283,10 @@ pub fn nodes_and_weights(path: &Path) -> ModelProto {
     model.metadata_props.retain(|entry| entry.key != "weights_sha256");
     model
 }
+
+/// Cosine of the angle between two arrays seen as vectors.
+pub fn cosine(a: &Array, b: &Array) -> f64 {
+    assert_eq!(a.shape, b.shape);
+    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+    dot(&a.values, &b.values) / (dot(&a.values, &a.values) * dot(&b.values, &b.values)).sqrt()
+}
