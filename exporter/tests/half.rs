@@ -35,8 +35,7 @@ fn run_rounded(engine: &dyn Engine, path: &Path, inputs: &[Array]) -> Vec<Array>
 fn parity(engine: &dyn Engine, network: &dyn Network, state: &StateDict<'_>, islands: Islands) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let graph = graph_with(network, state, 2, Precision::Fp16, islands).unwrap();
-    let model =
-        Model { graph, weights_sha256: sha256_of_bytes(b""), precision: Precision::Fp16, policy: String::new() };
+    let model = Model { graph, weights_sha256: sha256_of_bytes(b""), precision: Precision::Fp16, facts: Vec::new() };
     model.write(folder.path(), "m.onnx", INLINE_LIMIT).unwrap();
     let inputs: Vec<_> = network.inputs(2).iter().map(|entry| golden_input(network.name(), entry, 5)).collect();
     let expected = network.reference(state, &inputs);
@@ -73,8 +72,7 @@ fn rounding_on_the_cpu_overflows_and_loses_digits_where_half_precision_does() {
     let y = graph.mul("times", &x, &large).unwrap();
     let y = graph.mul("over", &y, &small).unwrap();
     graph.output("y", &y).unwrap();
-    let model =
-        Model { graph, weights_sha256: sha256_of_bytes(b""), precision: Precision::Fp16, policy: String::new() };
+    let model = Model { graph, weights_sha256: sha256_of_bytes(b""), precision: Precision::Fp16, facts: Vec::new() };
     model.write(folder.path(), "m.onnx", INLINE_LIMIT).unwrap();
 
     let numbers = [1.0001, 3.3333, 1000.0, 1e-7];

@@ -102,10 +102,16 @@ impl Unet {
         }
     }
 
-    /// What the latent's side must be a multiple of, so that every doubling meets its skip.
-    #[must_use]
-    pub fn side_step(&self) -> usize {
-        1 << self.levels.len().saturating_sub(1)
+    /// Refuses a side of the latent that the levels cannot halve: every doubling must meet its skip.
+    ///
+    /// # Errors
+    /// What the side must be, and what it is.
+    pub fn check_side(&self) -> Result<(), String> {
+        let (side, step) = (self.latent_side, 1 << self.levels.len().saturating_sub(1));
+        if side % step == 0 {
+            return Ok(());
+        }
+        Err(format!("must be a multiple of {step}, which this UNet's levels halve, found {side}"))
     }
 
     fn transformer(&self, channels: usize) -> TransformerSizes {

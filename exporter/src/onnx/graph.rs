@@ -178,7 +178,7 @@ pub(super) enum Payload<'w> {
 }
 
 impl Payload<'_> {
-    /// Length of [`Payload::bytes`], without making them.
+    /// Length of [`Payload::pieces`] together, without making them.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Weight(tensor, element) => tensor.len() * if *element == Element::Float16 { 2 } else { 4 },
@@ -186,12 +186,12 @@ impl Payload<'_> {
         }
     }
 
-    /// Little-endian numbers of the initialiser's type.
-    pub(super) fn bytes(&self) -> Cow<'_, [u8]> {
+    /// Little-endian numbers of the initialiser's type, piece by piece.
+    pub(super) fn pieces(&self) -> Box<dyn Iterator<Item = Cow<'_, [u8]>> + '_> {
         match self {
-            Self::Weight(tensor, Element::Float16) => tensor.f16_bytes(),
-            Self::Weight(tensor, _) => tensor.f32_bytes(),
-            Self::Constant(bytes) => Cow::Borrowed(bytes),
+            Self::Weight(tensor, Element::Float16) => Box::new(tensor.f16_pieces()),
+            Self::Weight(tensor, _) => Box::new(tensor.f32_pieces()),
+            Self::Constant(bytes) => Box::new(std::iter::once(Cow::Borrowed(&bytes[..]))),
         }
     }
 }

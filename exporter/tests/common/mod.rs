@@ -4,7 +4,7 @@
 
 use mindeye_config::{EngineConfig, ModelDimensions};
 use mindeye_engine::{Engine, NetworkFile, TensorSpec};
-use mindeye_exporter::bundle::Sizes;
+use mindeye_exporter::bundle::{Size, Sizes};
 use mindeye_exporter::networks::{
     Choices, ClipImage, Half, KlEncoder, Level, MindEye2Backbone, Network, Prior, Taesd, Unet, VaeEncoder, open,
 };
@@ -102,7 +102,7 @@ pub fn miniature() -> ModelDimensions {
 
 /// The miniature networks with as many voxels as they want.
 pub fn miniature_sizes() -> Sizes {
-    Sizes::of(&miniature(), 23).unwrap()
+    Sizes::of(&miniature(), 23, Size::Demo).unwrap()
 }
 
 /// Every network that has weights, in miniature.
