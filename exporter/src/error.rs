@@ -63,6 +63,14 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
     },
+    /// A folder without a file that it must have.
+    #[error("{}: holds no `{file}`", folder.display())]
+    Incomplete {
+        /// The folder.
+        folder: PathBuf,
+        /// The file.
+        file: String,
+    },
     /// A damaged safetensors file.
     #[error("{}: not a whole safetensors file: {message}", path.display())]
     BadHeader {
@@ -104,6 +112,36 @@ pub enum ExportError {
         path: PathBuf,
         /// Their names and first places.
         tensors: String,
+    },
+    /// Tensors that a half-precision graph cannot hold.
+    #[error("{}: numbers beyond float16, whose largest is 65504, in {tensors}; export as fp32", path.display())]
+    BeyondHalf {
+        /// The file.
+        path: PathBuf,
+        /// Their names.
+        tensors: String,
+    },
+    /// A golden case that the graph does not reproduce, or that cannot be one.
+    #[error("{}: golden case: {message}", path.display())]
+    Golden {
+        /// The graph, or the file of golden cases.
+        path: PathBuf,
+        /// Both sides.
+        message: String,
+    },
+    /// Two parts of a bundle that do not belong together.
+    #[error("{}: {what} is {found}, {other} says {expected}", path.display())]
+    Disagree {
+        /// The file.
+        path: PathBuf,
+        /// The quantity.
+        what: String,
+        /// Its value there.
+        found: String,
+        /// The other side.
+        other: String,
+        /// The value there.
+        expected: String,
     },
     /// A setting beside the weights that this network cannot follow.
     #[error("{}: key `{key}`: {message}", path.display())]

@@ -11,6 +11,7 @@
 pub mod bundle;
 mod error;
 pub mod gallery;
+pub mod inspect;
 pub mod networks;
 pub mod onnx;
 mod progress;
@@ -20,7 +21,7 @@ mod staging;
 mod verbs;
 pub mod weights;
 
-pub use bundle::{RandomInit, random_init_bundle};
+pub use bundle::{RandomInit, Size, random_init_bundle};
 pub use error::ExportError;
 pub use progress::{Progress, Step};
-pub use verbs::{GraphReport, GraphRequest, export_graph};
+pub use verbs::{GraphReport, GraphRequest, Origin, export_graph};

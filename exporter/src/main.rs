@@ -1,16 +1,18 @@
 //! `mindeye-export`: weights in, ONNX graphs, galleries and bundles out.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use mindeye_config::{Failure, ModelDimensions, Precision, run_program};
-use mindeye_exporter::bundle::random_init_bundle_with_progress;
+use mindeye_config::{Failure, Precision, run_program};
+use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle, random_init_bundle_with_progress};
 use mindeye_exporter::gallery::encode_gallery;
+use mindeye_exporter::inspect::{CARDS, card, inspect};
 use mindeye_exporter::networks::Choices;
-use mindeye_exporter::{ExportError, GraphRequest, RandomInit, Step, export_graph};
+use mindeye_exporter::onnx::INLINE_LIMIT;
+use mindeye_exporter::{ExportError, GraphRequest, Origin, RandomInit, Size, Step, export_graph};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Weights in, ONNX graphs, galleries and bundles out.
@@ -34,18 +36,25 @@ enum Verb {
     Bundle(BundleArguments),
     /// Compile TensorRT engines into a bundle (a later version).
     Engine(LaterArguments),
-    /// Show what a graph, bundle or engine contains (a later version).
-    Inspect(LaterArguments),
+    /// Show what a graph, bundle or engine contains, and the least time it takes on a card.
+    Inspect(InspectArguments),
 }
 
 #[derive(clap::Args)]
+#[command(group = ArgGroup::new("weights").args(["model", "random_init"]).required(true))]
 struct GraphArguments {
     /// backbone, prior, low-level, unet, step, vae-decoder, vae-encoder, taesd-decoder, taesd-encoder or clip-image.
     network: String,
     /// Folder with the weights, or the .safetensors file itself.
     #[arg(long)]
-    model: PathBuf,
-    /// The .onnx file to write; above 2 GiB the weights go to a `.data` file beside it.
+    model: Option<PathBuf>,
+    /// Random weights of demo or full size instead.
+    #[arg(long, value_enum)]
+    random_init: Option<SizeArgument>,
+    /// Seed of the random weights.
+    #[arg(long, default_value = "1", conflicts_with = "model")]
+    seed: u64,
+    /// The .onnx file to write; above 256 MiB the weights go to a `.data` file beside it.
     #[arg(long)]
     out: PathBuf,
     /// Arithmetic of the graph; inputs and outputs are float32 always.
@@ -85,25 +94,31 @@ struct GalleryArguments {
 }
 
 #[derive(clap::Args)]
-#[group(id = "origin", required = true, args = ["random_init", "checkpoint"])]
+#[command(group = ArgGroup::new("origin").args(["random_init", "checkpoint"]).required(true))]
 struct BundleArguments {
     /// Random weights of demo or full size, for wiring and latency work.
     #[arg(long, value_enum)]
-    random_init: Option<Size>,
-    /// A trained checkpoint (a later version).
+    random_init: Option<SizeArgument>,
+    /// Arithmetic of the graphs [default: fp16 for random weights of full size, else fp32].
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionArgument>,
+    /// A trained checkpoint: model.safetensors, preprocess.toml, mask.nii.gz, reference.nii.gz and what else it has.
     #[arg(long)]
     checkpoint: Option<PathBuf>,
-    /// UNet, VAE and encoder to draw with (a later version).
+    /// Folder with unet/, vae/ and perhaps taesd/, clip-image/ to draw with [default: retrieval only].
     #[arg(long, requires = "checkpoint")]
     renderer: Option<PathBuf>,
-    /// Gallery to retrieve from (a later version).
+    /// Gallery to retrieve from, as `gallery` makes it.
     #[arg(long, requires = "checkpoint")]
     gallery: Option<PathBuf>,
+    /// Front-end of a MindEye2 checkpoint, the I of `ridge.linears.I` [default: the only one].
+    #[arg(long, requires = "checkpoint")]
+    subject: Option<usize>,
     /// Seed of the random weights.
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", conflicts_with = "checkpoint")]
     seed: u64,
     /// Mask to decode in [default: the phantom's visual region].
-    #[arg(long)]
+    #[arg(long, conflicts_with = "checkpoint")]
     mask: Option<PathBuf>,
     /// The bundle to make.
     #[arg(long)]
@@ -111,9 +126,36 @@ struct BundleArguments {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Size {
+enum SizeArgument {
     Demo,
     Full,
+}
+
+impl From<SizeArgument> for Size {
+    fn from(argument: SizeArgument) -> Self {
+        match argument {
+            SizeArgument::Demo => Self::Demo,
+            SizeArgument::Full => Self::Full,
+        }
+    }
+}
+
+impl From<PrecisionArgument> for Precision {
+    fn from(argument: PrecisionArgument) -> Self {
+        match argument {
+            PrecisionArgument::Fp32 => Self::Fp32,
+            PrecisionArgument::Fp16 => Self::Fp16,
+        }
+    }
+}
+
+#[derive(clap::Args)]
+struct InspectArguments {
+    /// An .onnx file, a bundle, or an .engine file.
+    path: PathBuf,
+    /// A card by name, for instance `rtx-4090`, `rtx-6000-ada`, `rtx-a6000`, `h100` or `h200`.
+    #[arg(long)]
+    card: Option<String>,
 }
 
 #[derive(clap::Args)]
@@ -122,9 +164,6 @@ struct LaterArguments {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
-
-/// `config/model/demo.toml`, compiled in so that the program needs no file of the repository.
-const DEMO: &str = include_str!("../../config/model/demo.toml");
 
 fn main() -> ExitCode {
     run_program(|arguments: Arguments| {
@@ -139,25 +178,29 @@ fn run(verb: Verb, json: bool) -> Result<(), ExportError> {
         Verb::Gallery(arguments) => gallery(&arguments, json),
         Verb::Bundle(arguments) => bundle(&arguments, json),
         Verb::Engine(_) => Err(later("verb `engine` is", "ONNX Runtime runs the graphs as they are")),
-        Verb::Inspect(_) => Err(later("verb `inspect` is", "`graph --json` reports what it writes")),
+        Verb::Inspect(arguments) => show(&arguments, json),
     }
 }
 
 fn graph(arguments: &GraphArguments, json: bool) -> Result<(), ExportError> {
-    let precision = match arguments.precision {
-        PrecisionArgument::Fp32 => Precision::Fp32,
-        PrecisionArgument::Fp16 => Precision::Fp16,
-    };
     let choices = Choices {
         latent_side: arguments.latent_size.map(NonZeroUsize::get),
         tokens: arguments.tokens.map(NonZeroUsize::get),
         subject: arguments.subject,
     };
+    let origin = match (&arguments.model, arguments.random_init) {
+        (Some(model), _) => Origin::Model(model),
+        (None, Some(size)) => Origin::Random(size.into(), arguments.seed),
+        (None, None) => unreachable!("clap wants one of the two"),
+    };
     let request = GraphRequest {
-        precision,
+        network: &arguments.network,
+        origin,
+        out: &arguments.out,
+        precision: arguments.precision.into(),
         batch: arguments.batch.get(),
         choices,
-        ..GraphRequest::new(&arguments.network, &arguments.model, &arguments.out)
+        inline_limit: INLINE_LIMIT,
     };
     let report = export_graph(&request)?;
     for line in &report.set_aside {
@@ -183,20 +226,45 @@ fn gallery(arguments: &GalleryArguments, json: bool) -> Result<(), ExportError> 
 }
 
 fn bundle(arguments: &BundleArguments, json: bool) -> Result<(), ExportError> {
-    match arguments.random_init {
-        Some(Size::Demo) => {}
-        Some(Size::Full) => return Err(later("`--random-init full` is", "`--random-init demo` makes a small bundle")),
-        None => return Err(later("`--checkpoint` is", "`--random-init demo` makes a bundle without weights")),
-    }
-    let dimensions: ModelDimensions = mindeye_config::from_toml(DEMO, Path::new("config/model/demo.toml"))?;
-    let init = RandomInit { dimensions, seed: arguments.seed, mask: arguments.mask.as_deref() };
     let mut bar = Bar::new();
-    let manifest = random_init_bundle_with_progress(&init, &arguments.out, &mut |step| bar.show(step))?;
+    let progress = &mut |step: Step<'_>| bar.show(step);
+    let manifest = match (&arguments.checkpoint, arguments.random_init) {
+        (Some(checkpoint), _) => {
+            let from = FromCheckpoint {
+                checkpoint,
+                renderer: arguments.renderer.as_deref(),
+                gallery: arguments.gallery.as_deref(),
+                precision: arguments.precision.map_or(Precision::Fp32, Into::into),
+                subject: arguments.subject,
+            };
+            checkpoint_bundle(&from, &arguments.out, progress)?
+        }
+        (None, Some(size)) => {
+            let of_size = RandomInit::of(size.into(), arguments.seed);
+            let precision = arguments.precision.map_or(of_size.precision, Into::into);
+            let init = RandomInit { precision, mask: arguments.mask.as_deref(), ..of_size };
+            random_init_bundle_with_progress(&init, &arguments.out, progress)?
+        }
+        (None, None) => unreachable!("clap wants one of the two"),
+    };
     bar.finish();
     let (out, sizes) = (arguments.out.display(), &manifest.dimensions);
     let told =
         format!("{out}: {} voxels to {}x{} tokens. {}", sizes.voxels, sizes.tokens, sizes.token_dim, manifest.note);
     tell(json, &manifest, &told);
+    Ok(())
+}
+
+fn show(arguments: &InspectArguments, json: bool) -> Result<(), ExportError> {
+    let card = match &arguments.card {
+        None => None,
+        Some(name) => Some(card(name).ok_or_else(|| {
+            let known = CARDS.map(|card| card.name).join(", ");
+            ExportError::Flag { flag: "--card", message: format!("`{name}` is none of {known}") }
+        })?),
+    };
+    let found = inspect(&arguments.path, card)?;
+    tell(json, &found, &found.to_string());
     Ok(())
 }
 

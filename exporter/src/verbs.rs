@@ -1,21 +1,31 @@
 //! `graph` from request to file: open, check, draw, write, report.
 
 use crate::ExportError;
-use crate::networks::{Choices, Network, graph, open};
+use crate::bundle::{Size, checked_sizes, digest_of_seed};
+use crate::networks::{Choices, Network, check_choices, graph, open};
 use crate::onnx::{INLINE_LIMIT, Model, Precision};
 use crate::staging::Staging;
-use crate::weights::StateDict;
+use crate::weights::{StateDict, Weights};
 use mindeye_config::{Sha256, TensorEntry};
 use serde::Serialize;
 use std::path::Path;
+
+/// Where a graph's weights come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin<'a> {
+    /// A folder or file.
+    Model(&'a Path),
+    /// A seed, for a network of demo or published size.
+    Random(Size, u64),
+}
 
 /// One graph to export.
 #[derive(Debug, Clone, Copy)]
 pub struct GraphRequest<'a> {
     /// Name of the network.
     pub network: &'a str,
-    /// Folder or file with its weights.
-    pub model: &'a Path,
+    /// Its weights.
+    pub origin: Origin<'a>,
     /// The ONNX file to write.
     pub out: &'a Path,
     /// Arithmetic of the graph.
@@ -29,12 +39,12 @@ pub struct GraphRequest<'a> {
 }
 
 impl<'a> GraphRequest<'a> {
-    /// A graph in float32 for one example.
+    /// A graph in float32 for one example of the weights at `model`.
     #[must_use]
     pub fn new(network: &'a str, model: &'a Path, out: &'a Path) -> Self {
         Self {
             network,
-            model,
+            origin: Origin::Model(model),
             out,
             precision: Precision::Fp32,
             batch: 1,
@@ -72,17 +82,47 @@ pub struct GraphReport {
 /// # Errors
 /// Everything that [`ExportError`] can say about weights, settings and files.
 pub fn export_graph(request: &GraphRequest<'_>) -> Result<GraphReport, ExportError> {
-    if request.precision == Precision::Fp16 {
-        let instead = "it writes fp32 graphs".to_owned();
-        return Err(ExportError::NotYet { what: "precision `fp16` is".into(), instead });
+    match request.origin {
+        Origin::Model(model) => {
+            let (weights, network) = open(request.network, model, &request.choices)?;
+            let state = fitted(&weights, network.as_ref(), request.precision)?;
+            write_graph(request, network.as_ref(), &state, (weights.path(), weights.sha256()))
+        }
+        Origin::Random(size, seed) => {
+            let network = random_network(request.network, size, &request.choices)?;
+            let state = StateDict::random(&network.layout(), seed);
+            let digest = digest_of_seed(network.name(), seed);
+            write_graph(request, network.as_ref(), &state, (Path::new("random weights"), digest))
+        }
     }
-    let (weights, network) = open(request.network, request.model, &request.choices)?;
-    let state = weights.fit(network.name(), &network.layout(), &network.set_aside())?;
-    let source = |source| ExportError::Graph { path: weights.path().to_path_buf(), source };
-    let graph = graph(network.as_ref(), &state, request.batch).map_err(source)?;
+}
 
+/// The tensors of `network` in `weights`, checked for a graph of `precision`.
+///
+/// # Errors
+/// Tensors that are not the network's, or that half precision cannot hold.
+pub(crate) fn fitted<'w>(
+    weights: &'w Weights,
+    network: &dyn Network,
+    precision: Precision,
+) -> Result<StateDict<'w>, ExportError> {
+    let state = weights.fit(network.name(), &network.layout(), &network.set_aside())?;
+    if network.islands().arithmetic(precision) == Precision::Fp16 {
+        weights.refuse_beyond_half(&state)?;
+    }
+    Ok(state)
+}
+
+fn write_graph(
+    request: &GraphRequest<'_>,
+    network: &dyn Network,
+    state: &StateDict<'_>,
+    (origin, weights_sha256): (&Path, Sha256),
+) -> Result<GraphReport, ExportError> {
+    let source = |source| ExportError::Graph { path: origin.to_path_buf(), source };
+    let graph = graph(network, state, request.batch, request.precision).map_err(source)?;
     let staging = Staging::for_file(request.out)?;
-    let model = Model { graph, weights_sha256: weights.sha256(), precision: request.precision };
+    let model = Model::new(graph, network, state, request.precision, weights_sha256);
     let written = model.write(staging.path(), &staging.name(), request.inline_limit)?;
     staging.keep_files(&written.files)?;
     Ok(GraphReport {
@@ -94,8 +134,17 @@ pub fn export_graph(request: &GraphRequest<'_>) -> Result<GraphReport, ExportErr
         weights_sha256: model.weights_sha256,
         inputs: network.inputs(request.batch),
         outputs: network.outputs(request.batch),
-        set_aside: set_aside(network.as_ref(), &state),
+        set_aside: set_aside(network, state),
     })
+}
+
+/// The network called `name` of a bundle of `size`.
+fn random_network(name: &str, size: Size, choices: &Choices) -> Result<Box<dyn Network>, ExportError> {
+    check_choices(name, choices)?;
+    let model = size.model();
+    let sizes = checked_sizes(&model, model.voxels, size)?.with(choices)?;
+    let network = sizes.into_network(name);
+    network.ok_or_else(|| ExportError::Flag { flag: "<network>", message: format!("`{name}` has no random weights") })
 }
 
 /// A line for each group of tensors that the graph does not carry as they are.

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 /// An encoder whose tokens are the rows of its normalised 4x4 picture.
 fn encoder(folder: &Path) -> PathBuf {
-    let mut graph = Graph::new("clip-image");
+    let mut graph = Graph::new("clip-image", Precision::Fp32);
     let pixels = graph.input("pixel_values", &[1, 3, 4, 4]).unwrap();
     let rows = graph.reshape("rows", &pixels, &[1, 12, 4]).unwrap();
     graph.output("image_tokens", &rows).unwrap();
-    let model = Model { graph, weights_sha256: sha256_of_bytes(b""), precision: Precision::Fp32 };
+    let model = Model { graph, weights_sha256: sha256_of_bytes(b""), precision: Precision::Fp32, facts: Vec::new() };
     model.write(folder, "clip-image.onnx", INLINE_LIMIT).unwrap();
     folder.join("clip-image.onnx")
 }

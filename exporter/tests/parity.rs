@@ -7,6 +7,7 @@ use common::{
     write_tensors,
 };
 use half::{bf16, f16};
+use mindeye_config::Precision;
 use mindeye_exporter::bundle::golden_input;
 use mindeye_exporter::networks::{Choices, open};
 use mindeye_exporter::weights::Weights;
@@ -137,7 +138,7 @@ fn weights_in_a_graph_are_the_tensors_of_the_layout_under_their_own_names_but_fo
         let path = model_folder(network.as_ref(), folder.path(), 3);
         let weights = Weights::open(&path).unwrap();
         let state = weights.fit(network.name(), &network.layout(), &[]).unwrap();
-        let graph = mindeye_exporter::networks::graph(network.as_ref(), &state, 1).unwrap();
+        let graph = mindeye_exporter::networks::graph(network.as_ref(), &state, 1, Precision::Fp32).unwrap();
         let mut drawn: Vec<&str> = graph.weight_names().collect();
         drawn.sort_unstable();
         let folded = network.folded();

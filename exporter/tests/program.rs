@@ -27,7 +27,7 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
     let (model, pickle, broken, out) = (text(&model), text(&pickle), text(&broken), text(&out));
     let nowhere = home.path().join("no/where.onnx");
 
-    let cases: [(&[&str], i32, &str); 19] = [
+    let cases: [(&[&str], i32, &str); 24] = [
         (&[], 64, "Usage"),
         (&["graph", "backbone", "--model", model], 64, "--out"),
         (&["graph", "backbone", "--model", model, "--out", out, "--batch", "0"], 64, "--batch"),
@@ -44,21 +44,22 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
         (&["graph", "unet", "--model", model, "--out", out], 65, "no weights for `unet`; looked for diffusion_pytorch"),
         (&["graph", "taesd-decoder", "--model", model, "--out", out], 65, "or taesd_decoder.safetensors"),
         (
-            &["graph", "backbone", "--model", model, "--out", out, "--precision", "fp16"],
-            69,
-            "`fp16` is not in this version",
+            &["graph", "unet", "--random-init", "demo", "--latent-size", "7", "--out", out],
+            64,
+            "must be a multiple of 4",
         ),
-        (&["bundle", "--random-init", "full", "--out", out], 69, "`--random-init full` is not in this version"),
-        (
-            &["bundle", "--checkpoint", model, "--renderer", "r", "--gallery", "g", "--out", out],
-            69,
-            "`--checkpoint` is not",
-        ),
+        (&["graph", "prior", "--random-init", "demo", "--tokens", "7", "--out", out], 64, "--tokens: `prior`"),
+        (&["graph", "unet", "--out", out], 64, "--model"),
+        (&["bundle", "--checkpoint", model, "--out", out], 65, "model: holds no `mask.nii.gz`"),
+        (&["bundle", "--checkpoint", "/no/such/folder", "--out", out], 64, "/no/such/folder: no such file"),
+        (&["bundle", "--checkpoint", model, "--seed", "1", "--out", out], 64, "--seed"),
         (&["graph", "backbone", "--subject", "3", "--model", model, "--out", out], 64, "--subject: MindEye1's layout"),
         (&["graph", "backbone", "--tokens", "257", "--model", model, "--out", out], 64, "--tokens: `backbone`"),
         (&["graph", "backbone", "--latent-size", "8", "--model", model, "--out", out], 64, "--latent-size: `backbone`"),
         (&["engine", "BUNDLE", "--target", "sm_89"], 69, "verb `engine` is not in this version"),
-        (&["inspect", "m.onnx"], 69, "verb `inspect` is not in this version"),
+        (&["inspect", "/no/such.onnx"], 64, "/no/such.onnx: no such file"),
+        (&["inspect", broken], 65, "broken.safetensors: not a usable ONNX model"),
+        (&["inspect", broken, "--card", "abacus"], 64, "--card: `abacus` is none of rtx-4090"),
     ];
     for (arguments, status, part) in cases {
         let output = export(arguments);

@@ -152,8 +152,9 @@ fn coefficients_alone_make_the_step_diffusers_unipc() {
 
     let Some(engine) = common::onnx_runtime() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let drawn = graph(&step, &state, 1).unwrap();
-    let model = Model { graph: drawn, weights_sha256: sha256_of_bytes(b""), precision: Precision::Fp32 };
+    let drawn = graph(&step, &state, 1, Precision::Fp32).unwrap();
+    let model =
+        Model { graph: drawn, weights_sha256: sha256_of_bytes(b""), precision: Precision::Fp32, facts: Vec::new() };
     model.write(folder.path(), "step.onnx", INLINE_LIMIT).unwrap();
     // 1e-5: float32 in five steps of numbers up to 20.
     assert_trace(&trace(|inputs| run(engine.as_ref(), &folder.path().join("step.onnx"), inputs)), 1e-5);

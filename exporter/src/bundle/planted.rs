@@ -7,6 +7,7 @@
 use crate::ExportError;
 use crate::gallery::{Item, picture, write_gallery};
 use crate::networks::{Backbone, Network};
+use crate::random_init::Noise;
 use crate::reference::Array;
 use crate::staging::make_folder;
 use crate::weights::StateDict;
@@ -31,6 +32,16 @@ pub(super) fn write_planted(
     };
     let items: Vec<Item> = (0..SCENES).map(item).collect();
     write_gallery(&make_folder(folder, "gallery")?, &items, &retrieval.to_f32())
+}
+
+/// Writes a gallery of the same scenes with random vectors into `folder/gallery`: at published size the reference takes
+/// minutes for what retrieval's latency does not need.
+pub(super) fn write_random(folder: &Path, backbone: &Backbone, seed: u64) -> Result<(), ExportError> {
+    let noise = Noise::new(seed, "gallery");
+    let numbers = u64::from(SCENES) * (backbone.tokens * backbone.token_dim) as u64;
+    let vectors: Vec<f32> = (0..numbers).map(|i| noise.bell(i)).collect();
+    let items: Vec<Item> = (0..SCENES).map(item).collect();
+    write_gallery(&make_folder(folder, "gallery")?, &items, &vectors)
 }
 
 fn item(scene: u32) -> Item {

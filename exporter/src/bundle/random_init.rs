@@ -1,45 +1,54 @@
 //! A bundle without any weights: random networks of the right shapes around the phantom, for wiring and latency work.
 
-use super::golden::{GoldenCase, golden_case, golden_file};
+use super::golden::{GoldenCase, golden_case, golden_file, runtime_case};
 use super::manifest::list_files;
-use super::planted::{SCENES, write_planted};
-use super::sizes::Sizes;
-use crate::networks::{Network, graph};
-use crate::onnx::{INLINE_LIMIT, Model};
-use crate::random_init::random_weights;
-use crate::staging::{Staging, make_folder, write};
-use crate::weights::Weights;
+use super::planted::{SCENES, write_planted, write_random};
+use super::runtime::Runtime;
+use super::sizes::{Size, Sizes};
+use super::written::{bundle_batch, write_network, write_toml};
+use crate::networks::Network;
+use crate::staging::{Staging, write};
+use crate::weights::StateDict;
 use crate::{ExportError, Progress, Step};
 use mindeye_config::{
     BUNDLE_FORMAT, BetaConfig, BetaKind, BundleManifest, Checked, ConfigError, Dimensions, GalleryEntry,
-    ModelDimensions, NetworkEntry, Origin, Precision, PreprocessConfig, SchedulerConfig,
+    ModelDimensions, NetworkEntry, Origin, Precision, PreprocessConfig, SchedulerConfig, Sha256, sha256_of_bytes,
 };
 use mindeye_preprocess::phantom::{self, Phantom, PhantomConfig};
 use mindeye_preprocess::{Mask, VoxelType, ZscoreTable, write_volume};
-use serde::Serialize;
 use std::path::Path;
 
-/// Difference from a golden case that warm-up accepts: float32 sums of thousands of products in another order differ by
-/// some 1e-6 of numbers of order one; a wrong layer differs by 1e-1.
-const TOLERANCE: f64 = 1e-4;
 /// Intensity inside the mask of a reference volume that is no photograph of a head.
 const REFERENCE_INTENSITY: i16 = 1000;
 
 /// What to make.
 #[derive(Debug, Clone)]
 pub struct RandomInit<'a> {
-    /// Sizes; `voxels` is replaced by the mask's count.
+    /// Sizes of the renderer.
+    pub size: Size,
+    /// Sizes of the model; `voxels` is replaced by the mask's count.
     pub dimensions: ModelDimensions,
+    /// Arithmetic of the graphs.
+    pub precision: Precision,
     /// All weights follow from it.
     pub seed: u64,
-    /// Mask to decode in; without one, the phantom's.
+    /// Mask to decode in; without one, of the phantom's grid.
     pub mask: Option<&'a Path>,
+}
+
+impl RandomInit<'_> {
+    /// A bundle of `size` with its own preset and precision, around the phantom.
+    #[must_use]
+    pub fn of(size: Size, seed: u64) -> Self {
+        Self { size, dimensions: size.model(), precision: size.precision(), seed, mask: None }
+    }
 }
 
 /// Makes a bundle of random networks in the new folder `out`; equal arguments give equal bytes.
 ///
 /// # Errors
-/// `out` exists, the mask cannot be read, the dimensions contradict each other, the disk is full.
+/// `out` exists, the mask cannot be read, the dimensions contradict each other, the disk is full; for [`Size::Full`],
+/// no ONNX Runtime.
 pub fn random_init_bundle(init: &RandomInit<'_>, out: &Path) -> Result<BundleManifest, ExportError> {
     random_init_bundle_with_progress(init, out, &mut |_| {})
 }
@@ -55,11 +64,11 @@ pub fn random_init_bundle_with_progress(
 ) -> Result<BundleManifest, ExportError> {
     let staging = Staging::for_folder(out)?;
     let folder = staging.path();
-    let mask = read_mask(init.mask)?;
+    let mask = read_mask(init)?;
     let model = ModelDimensions { voxels: mask.len(), ..init.dimensions.clone() };
-    let sizes = checked_sizes(&model, mask.len())?;
+    let sizes = checked_sizes(&model, mask.len(), init.size)?;
 
-    let (networks, goldens) = write_networks(folder, &sizes, &mask, init.seed, progress)?;
+    let (networks, goldens) = write_networks(folder, &sizes, &mask, init, progress)?;
     write(folder, "golden.safetensors", golden_file(&goldens))?;
     let recipe = recipe();
     write_recipe(folder, &recipe, &mask)?;
@@ -73,11 +82,11 @@ pub fn random_init_bundle_with_progress(
         created_by: format!("mindeye-export {}", env!("CARGO_PKG_VERSION")),
         origin: Origin::RandomInit,
         seed: Some(init.seed),
-        note: note(init.mask.is_none()),
+        note: note(init),
         dimensions: dimensions(&model, &sizes, &mask, scheduler.latent_scale),
         estimator: recipe.estimator(),
         network: networks,
-        gallery: Some(GalleryEntry { count: SCENES as usize, vectors_from: VECTORS_FROM.into() }),
+        gallery: Some(GalleryEntry { count: SCENES as usize, vectors_from: vectors_from(init.size).into() }),
         file: list_files(folder)?,
     };
     write_toml(folder, "manifest.toml", &manifest)?;
@@ -85,33 +94,66 @@ pub fn random_init_bundle_with_progress(
     Ok(manifest)
 }
 
+/// Digest that stands for the weights of `network`, which are in no file.
+pub(crate) fn digest_of_seed(network: &str, seed: u64) -> Sha256 {
+    sha256_of_bytes(format!("random weights of {network}, seed {seed}").as_bytes())
+}
+
+fn vectors_from(size: Size) -> &'static str {
+    match size {
+        Size::Demo => VECTORS_FROM,
+        Size::Full => "random numbers: for the latency of retrieval only",
+    }
+}
+
 const VECTORS_FROM: &str = "planted: the random backbone's own retrieval tokens for the phantom's noiseless response \
                             to each scene; a wiring check, not brain decoding";
 
-fn note(of_phantom: bool) -> String {
+fn note(init: &RandomInit<'_>) -> String {
     let random = "Random weights, for wiring and latency only, never for a participant. \
-                  The blurry picture is the texture of a random decoder.";
-    let retrieval = if of_phantom {
-        "Retrieval finds the simulated scanner's scenes because their vectors were planted: a wiring check, \
-         not brain decoding."
-    } else {
-        "The gallery's vectors follow the phantom's formula on this mask and match nothing in a recorded run."
+                  Pictures are the texture of random networks.";
+    let retrieval = match (init.size, init.mask) {
+        (Size::Full, _) => {
+            "The gallery's vectors are random and match nothing. Golden cases are ONNX Runtime's own on the CPU: they \
+             show that another engine agrees with it, not that the graphs are right."
+        }
+        (Size::Demo, None) => {
+            "Retrieval finds the simulated scanner's scenes because their vectors were planted: a wiring check, \
+             not brain decoding."
+        }
+        (Size::Demo, Some(_)) => {
+            "The gallery's vectors follow the phantom's formula on this mask and match nothing in a recorded run."
+        }
     };
     format!("{random} {retrieval}")
 }
 
-fn read_mask(path: Option<&Path>) -> Result<Mask, ExportError> {
-    match path {
-        None => Ok(phantom::mask()),
-        Some(path) if !path.exists() => Err(ExportError::NoSuchFile { path: path.to_path_buf() }),
-        Some(path) => Ok(Mask::read(path)?),
+fn read_mask(init: &RandomInit<'_>) -> Result<Mask, ExportError> {
+    match (init.mask, init.size) {
+        (None, Size::Demo) => Ok(phantom::mask()),
+        (None, Size::Full) => Ok(phantom_mask_of(init.dimensions.voxels)),
+        (Some(path), _) if !path.exists() => Err(ExportError::NoSuchFile { path: path.to_path_buf() }),
+        (Some(path), _) => Ok(Mask::read(path)?),
     }
 }
 
-fn checked_sizes(model: &ModelDimensions, voxels: usize) -> Result<Sizes, ExportError> {
+/// The phantom's visual region and, up to `count`, the brightest voxels around it: as many as a published model has, on
+/// the grid that the simulated scanner sends.
+fn phantom_mask_of(count: usize) -> Mask {
+    let visual = phantom::mask();
+    let intensity = phantom_at_rest();
+    let mut order: Vec<u32> = (0_u32..).take(intensity.len()).collect();
+    let outside = |voxel: &u32| visual.voxels().binary_search(voxel).is_err();
+    order.sort_by_key(|voxel| (outside(voxel), -i32::from(intensity[*voxel as usize]), *voxel));
+    order.truncate(count.max(visual.len()));
+    order.sort_unstable();
+    Mask::from_voxels(visual.grid().clone(), order).expect("indices of one pass over the grid, each once, sorted")
+}
+
+pub(crate) fn checked_sizes(model: &ModelDimensions, voxels: usize, size: Size) -> Result<Sizes, ExportError> {
     let complain = |complaint| ConfigError::Rejected { path: "model dimensions".into(), complaint };
     model.check().map_err(complain)?;
-    Ok(Sizes::of(model, voxels).map_err(complain)?)
+    Ok(Sizes::of(model, voxels, size).map_err(complain)?)
 }
 
 /// Writes each network's graph, and the gallery planted with the backbone; returns their entries and golden cases.
@@ -119,7 +161,7 @@ fn write_networks(
     folder: &Path,
     sizes: &Sizes,
     mask: &Mask,
-    seed: u64,
+    init: &RandomInit<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<(Vec<NetworkEntry>, Vec<GoldenCase>), ExportError> {
     let networks = sizes.networks();
@@ -128,36 +170,29 @@ fn write_networks(
         progress(Step { done, of, what });
         done += 1;
     };
+    let runtime = if init.size == Size::Full { Some(Runtime::start()?) } else { None };
     let mut entries = Vec::new();
     let mut goldens = Vec::new();
     for network in networks {
-        begin(network.name());
-        let weights = Weights::from_bytes(Path::new("random weights"), random_weights(&network.layout(), seed))?;
-        let state = weights.fit(network.name(), &network.layout(), &[])?;
-        let source = |source| ExportError::Graph { path: weights.path().to_path_buf(), source };
-        let graph = graph(network, &state, 1).map_err(source)?;
-        let model = Model { graph, weights_sha256: weights.sha256(), precision: Precision::Fp32 };
-        let file = format!("{}.onnx", network.name());
-        model.write(&make_folder(folder, "networks")?, &file, INLINE_LIMIT)?;
-        entries.push(entry(network, &file));
-        goldens.push(golden_case(network, &state, seed));
-        if network.name() == sizes.backbone.name() {
+        let name = network.name();
+        begin(name);
+        let state = StateDict::random(&network.layout(), init.seed);
+        let origin = (Path::new("random weights"), digest_of_seed(name, init.seed));
+        let entry = write_network(folder, network, &state, origin, init.precision)?;
+        goldens.push(match &runtime {
+            Some(runtime) => runtime_case(runtime, folder, &entry, init.seed)?,
+            None => golden_case(network, &state, bundle_batch(network), init.seed),
+        });
+        entries.push(entry);
+        if name == sizes.backbone.name() {
             begin("gallery");
-            write_planted(folder, &sizes.backbone, &state, mask)?;
+            match init.size {
+                Size::Demo => write_planted(folder, &sizes.backbone, &state, mask)?,
+                Size::Full => write_random(folder, &sizes.backbone, init.seed)?,
+            }
         }
     }
     Ok((entries, goldens))
-}
-
-fn entry(network: &dyn Network, file: &str) -> NetworkEntry {
-    NetworkEntry {
-        name: network.name().into(),
-        path: format!("networks/{file}"),
-        precision: Precision::Fp32,
-        tolerance: TOLERANCE,
-        inputs: network.inputs(1),
-        outputs: network.outputs(1),
-    }
 }
 
 /// Window betas at 7.5 s. The baseline is the run's mean so far: with trials every 6 s the volumes before an onset
@@ -208,9 +243,4 @@ fn dimensions(model: &ModelDimensions, sizes: &Sizes, mask: &Mask, latent_scale:
         picture: [model.picture_side(); 2],
         latent_scale,
     }
-}
-
-fn write_toml(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), ExportError> {
-    let text = toml::to_string(value).expect("configuration types are tables of plain values, which TOML can hold");
-    write(folder, name, text)
 }

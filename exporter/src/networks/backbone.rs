@@ -99,7 +99,7 @@ impl Network for Backbone {
     }
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
-        let voxels = net.graph.input("voxels", &[batch, self.voxels])?;
+        let voxels = net.input("voxels", &[batch, self.voxels])?;
         let mut h = net.norm_gelu(&format!("{PREFIX}lin0"), &voxels)?;
         for block in 0..self.blocks {
             let key = format!("{PREFIX}mlp.{block}");

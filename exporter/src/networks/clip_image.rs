@@ -10,7 +10,7 @@
 use super::recipes::{Drawing, no_picture};
 use super::settings::{Activation, ClipSettings};
 use super::{Network, beside, tensor_entry};
-use crate::onnx::{GraphError, Sweep, Wire};
+use crate::onnx::{Element, GraphError, Sweep, Wire};
 use crate::reference::{Array, clip_image};
 use crate::weights::{Layout, SetAside, StateDict, Weights};
 use mindeye_config::TensorEntry;
@@ -146,7 +146,7 @@ impl Network for ClipImage {
     }
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
-        let pixels = net.graph.input("pixel_values", &self.inputs(batch)[0].shape)?;
+        let pixels = net.input("pixel_values", &self.inputs(batch)[0].shape)?;
         let mut x = self.embed(net, &pixels)?;
         x = net.layer_norm_with("vision_model.pre_layrnorm", &x, self.norm_epsilon)?;
         for i in 0..self.layers {
@@ -154,6 +154,7 @@ impl Network for ClipImage {
         }
         x = net.layer_norm_with("vision_model.post_layernorm", &x, self.norm_epsilon)?;
         x = net.linear("visual_projection", &x)?;
+        x = net.graph.cast("tokens/wide", &x, Element::Float32)?;
         let cls = net.graph.slice("cls", &x, 1, 0..1)?;
         let length = net.graph.row_lengths("cls/length", &cls)?;
         x = net.graph.div("tokens_over_cls", &x, &length)?;
@@ -208,7 +209,7 @@ impl ClipImage {
         if self.activation == Activation::Gelu {
             return net.graph.gelu(node, x);
         }
-        let steepness = net.graph.floats("quick_gelu", &[1], &[QUICK_GELU]);
+        let steepness = net.graph.floats("quick_gelu", x.element(), &[1], &[QUICK_GELU]);
         let steep = net.graph.mul(&format!("{node}/steep"), x, &steepness)?;
         let gate = net.graph.sigmoid(&format!("{node}/gate"), &steep)?;
         net.graph.mul(node, x, &gate)

@@ -86,7 +86,7 @@ impl Network for LowLevel {
     }
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
-        let voxels = net.graph.input("voxels", &[batch, self.voxels])?;
+        let voxels = net.input("voxels", &[batch, self.voxels])?;
         let mut h = net.norm_silu("lin0", &voxels)?;
         for block in 0..self.blocks {
             let key = format!("mlp.{block}");

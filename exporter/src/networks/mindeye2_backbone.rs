@@ -152,7 +152,7 @@ impl Network for MindEye2Backbone {
     }
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
-        let voxels = net.graph.input("voxels", &[batch, self.voxels])?;
+        let voxels = net.input("voxels", &[batch, self.voxels])?;
         let mut shared = net.linear(&self.ridge(), &voxels)?;
         if let Some(c) = self.constant(net)? {
             shared = net.graph.add("shared", &shared, &c)?;

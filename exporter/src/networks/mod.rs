@@ -5,6 +5,7 @@
 
 mod backbone;
 mod clip_image;
+mod islands;
 mod kl_decoder;
 mod kl_encoder;
 mod low_level;
@@ -26,6 +27,7 @@ mod vae_encoder;
 
 pub use backbone::Backbone;
 pub use clip_image::ClipImage;
+pub use islands::Islands;
 pub use kl_decoder::KlDecoder;
 pub use kl_encoder::KlEncoder;
 pub use low_level::LowLevel;
@@ -33,7 +35,9 @@ pub use mindeye2_backbone::MindEye2Backbone;
 pub use noise_schedule::NoiseSchedule;
 pub use prior::Prior;
 pub use recipes::Drawing;
+pub(crate) use registry::check_choices;
 pub use registry::{Choices, names, open};
+pub(crate) use settings::model_beside;
 pub use settings::{Activation, ClipSettings, Settings, UnetSettings};
 pub use step::{MADE, MIXED, SamplerStep};
 pub use taesd::{Half, Taesd};
@@ -45,7 +49,7 @@ pub use vae_encoder::VaeEncoder;
 use crate::onnx::{Graph, GraphError};
 use crate::reference::Array;
 use crate::weights::{Layout, SetAside, StateDict};
-use mindeye_config::TensorEntry;
+use mindeye_config::{Precision, TensorEntry};
 
 /// A network of known sizes.
 pub trait Network {
@@ -63,6 +67,10 @@ pub trait Network {
     fn inputs(&self, batch: usize) -> Vec<TensorEntry>;
     /// Outputs in order, for `batch` examples.
     fn outputs(&self, batch: usize) -> Vec<TensorEntry>;
+    /// What of a half-precision graph stays in 32 bits.
+    fn islands(&self) -> Islands {
+        Islands::default()
+    }
     /// Draws inputs, layers and outputs.
     ///
     /// # Errors
@@ -72,12 +80,31 @@ pub trait Network {
     fn reference(&self, state: &StateDict<'_>, inputs: &[Array]) -> Vec<Array>;
 }
 
-/// The graph of `network` with the tensors of `state`.
+/// The graph of `network` with the tensors of `state`, in arithmetic of `precision` but for its own islands.
 ///
 /// # Errors
 /// Shapes that do not go together.
-pub fn graph<'w>(network: &dyn Network, state: &StateDict<'w>, batch: usize) -> Result<Graph<'w>, GraphError> {
-    let mut net = Drawing::new(network.name(), state);
+pub fn graph<'w>(
+    network: &dyn Network,
+    state: &StateDict<'w>,
+    batch: usize,
+    precision: Precision,
+) -> Result<Graph<'w>, GraphError> {
+    graph_with(network, state, batch, precision, network.islands())
+}
+
+/// The graph of `network` with `islands` of the caller's choice, to measure what they buy.
+///
+/// # Errors
+/// Shapes that do not go together.
+pub fn graph_with<'w>(
+    network: &dyn Network,
+    state: &StateDict<'w>,
+    batch: usize,
+    precision: Precision,
+    islands: Islands,
+) -> Result<Graph<'w>, GraphError> {
+    let mut net = Drawing::new(network.name(), state, precision, islands);
     network.draw(&mut net, batch)?;
     Ok(net.finish())
 }

@@ -5,7 +5,7 @@
 //! alphas_cumprod = prod(1 - beta). Spec: MindEye sections 2.1 and 14.
 
 use crate::ExportError;
-use crate::weights::{Storage, Weights};
+use crate::weights::{Numbers, Storage, Tensor, Weights};
 use std::f64::consts::FRAC_PI_2;
 
 /// Offset that keeps the first noise from vanishing.
@@ -73,7 +73,7 @@ pub(super) fn check_schedule(weights: &Weights, prefix: &str) -> Result<(), Expo
     for key in weights.keys().filter(|key| key.starts_with(prefix)) {
         let Some(tensor) = weights.float_tensor(key) else { continue };
         let found: Vec<f32> = tensor.values().collect();
-        let tolerance = tolerance(tensor.storage);
+        let tolerance = tolerance(&tensor);
         let schedule = NoiseSchedule::cosine(found.len());
         let buffer = &key[prefix.len()..];
         let wrong = (0..found.len()).find_map(|t| {
@@ -90,10 +90,10 @@ pub(super) fn check_schedule(weights: &Weights, prefix: &str) -> Result<(), Expo
 }
 
 /// Relative agreement that rounding to this kind of number allows, with some room: 6e-8, 5e-4 and 4e-3.
-fn tolerance(storage: Storage) -> f64 {
-    match storage {
-        Storage::F32 => 1e-6,
-        Storage::F16 | Storage::Bf16 => 1e-2,
+fn tolerance(tensor: &Tensor<'_>) -> f64 {
+    match tensor.numbers {
+        Numbers::Stored(Storage::F16 | Storage::Bf16, _) => 1e-2,
+        Numbers::Stored(Storage::F32, _) | Numbers::Drawn(_) => 1e-6,
     }
 }
 

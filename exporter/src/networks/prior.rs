@@ -194,9 +194,9 @@ impl Network for Prior {
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
         let shape = self.token_shape(batch);
-        let noised = net.graph.input("noised_tokens", &shape)?;
+        let noised = net.input("noised_tokens", &shape)?;
         let timestep = net.graph.input("timestep", &[batch])?;
-        let brain = net.graph.input("brain_tokens", &shape)?;
+        let brain = net.input("brain_tokens", &shape)?;
 
         let time = self.time_token(net, &timestep)?;
         let query = net.weight("noised", &self.key("learned_query"))?;
@@ -247,6 +247,7 @@ impl Prior {
         let batch = timestep.shape()[0];
         let (sin, cos) = net.waves("time_wave", timestep, &wave_frequencies(self.token_dim / 2))?;
         let mut time = net.graph.concat("time_wave", &[&sin, &cos], 1)?;
+        time = net.for_time_mlp("time_wave/half", &time)?;
         for i in 0..self.time_layers {
             let key = self.time_layer(i);
             time = net.linear(&key, &time)?;
@@ -254,6 +255,7 @@ impl Prior {
                 time = net.silu(&format!("{key}/silu"), &time)?;
             }
         }
+        time = net.in_arithmetic("time_token/half", &time)?;
         net.graph.reshape("time_token", &time, &[batch, 1, self.token_dim])
     }
 
@@ -274,16 +276,20 @@ impl Prior {
 impl Drawing<'_, '_> {
     /// Layer normalisation over the last axis with a gain `g` and no offset.
     pub(super) fn gain_norm(&mut self, key: &str, x: &Wire) -> Result<Wire, GraphError> {
-        let gain = self.weight(key, &format!("{key}.g"))?;
-        self.graph.layer_normalization(key, x, &gain, None, TORCH_EPSILON)
+        self.island(self.islands.norms, key, x, |net, x| {
+            let gain = net.weight_as(x.element(), key, &format!("{key}.g"))?;
+            net.graph.layer_normalization(key, x, &gain, None, TORCH_EPSILON)
+        })
     }
 
     /// Layer normalisation of x over its largest number, not its largest size: where all are negative the sign turns,
     /// as it does in dalle2-pytorch.
     fn stable_norm(&mut self, key: &str, x: &Wire) -> Result<Wire, GraphError> {
-        let largest = self.graph.row_maxima(&format!("{key}/largest"), x)?;
-        let scaled = self.graph.div(&format!("{key}/scaled"), x, &largest)?;
-        self.gain_norm(key, &scaled)
+        self.island(true, &format!("{key}/stable"), x, |net, x| {
+            let largest = net.graph.row_maxima(&format!("{key}/largest"), x)?;
+            let scaled = net.graph.div(&format!("{key}/scaled"), x, &largest)?;
+            net.gain_norm(key, &scaled)
+        })
     }
 
     /// 5(SwiGLU(1(norm 0))): the first half of the wide layer times the SiLU of its second half.

@@ -104,7 +104,7 @@ impl Attention<'_> {
         let k = net.transposed(&format!("{key}/k_transposed"), &k)?;
         let scores = net.graph.matmul(&format!("{key}/scores"), &q, &k)?;
         let biased = net.graph.add(&format!("{key}/biased"), &scores, self.bias)?;
-        let shares = net.graph.softmax(&format!("{key}/shares"), &biased)?;
+        let shares = net.softmax(&format!("{key}/shares"), &biased)?;
         let mixed = net.graph.matmul(&format!("{key}/mixed"), &shares, &v)?;
         let joined = net.join_heads(&format!("{key}/joined"), &mixed)?;
         let out = net.linear(&format!("{key}.to_out.0"), &joined)?;
@@ -136,12 +136,14 @@ impl Rotation {
 impl Drawing<'_, '_> {
     /// Each row of `x` with length [`ROOT_SCALE`].
     fn scaled_unit(&mut self, node: &str, x: &Wire) -> Result<Wire, GraphError> {
-        let shortest = self.graph.floats("shortest", &[1], &[SHORTEST]);
-        let scale = self.graph.floats("root_scale", &[1], &[ROOT_SCALE]);
-        let length = self.graph.row_lengths(&format!("{node}/length"), x)?;
-        let length = self.graph.max(&format!("{node}/length_above_0"), &length, &shortest)?;
-        let unit = self.graph.div(&format!("{node}/unit"), x, &length)?;
-        self.graph.mul(node, &unit, &scale)
+        self.island(true, node, x, |net, x| {
+            let shortest = net.graph.floats("shortest", x.element(), &[1], &[SHORTEST]);
+            let scale = net.graph.floats("root_scale", x.element(), &[1], &[ROOT_SCALE]);
+            let length = net.graph.row_lengths(&format!("{node}/length"), x)?;
+            let length = net.graph.max(&format!("{node}/length_above_0"), &length, &shortest)?;
+            let unit = net.graph.div(&format!("{node}/unit"), x, &length)?;
+            net.graph.mul(node, &unit, &scale)
+        })
     }
 }
 

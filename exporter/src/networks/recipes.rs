@@ -3,8 +3,10 @@
 //!
 //! A layer's nodes and weights carry its key in the state dict, so that a name in a graph is a name in the checkpoint.
 
-use crate::onnx::{Graph, GraphError, Sweep, Wire};
+use super::Islands;
+use crate::onnx::{Element, Graph, GraphError, Sweep, Wire};
 use crate::weights::{StateDict, Tensor};
+use mindeye_config::Precision;
 
 /// Epsilon of PyTorch's layer and group normalisation.
 pub(super) const TORCH_EPSILON: f32 = 1e-5;
@@ -17,13 +19,15 @@ type Drawn = Result<Wire, GraphError>;
 pub struct Drawing<'s, 'w> {
     pub(super) graph: Graph<'w>,
     state: &'s StateDict<'w>,
+    /// Layers that stay in 32 bits.
+    pub(super) islands: Islands,
 }
 
 impl<'s, 'w> Drawing<'s, 'w> {
-    /// An empty drawing called `name`.
+    /// An empty drawing called `name`, in arithmetic of `precision` but for its `islands`.
     #[must_use]
-    pub fn new(name: &str, state: &'s StateDict<'w>) -> Self {
-        Self { graph: Graph::new(name), state }
+    pub fn new(name: &str, state: &'s StateDict<'w>, precision: Precision, islands: Islands) -> Self {
+        Self { graph: Graph::new(name, islands.arithmetic(precision)), state, islands }
     }
 
     /// The finished graph.
@@ -32,10 +36,42 @@ impl<'s, 'w> Drawing<'s, 'w> {
         self.graph
     }
 
-    /// The tensor `key` as a weight of the graph.
+    /// A float32 input in the graph's arithmetic.
+    pub(super) fn input(&mut self, name: &str, shape: &[usize]) -> Drawn {
+        let input = self.graph.input(name, shape)?;
+        self.in_arithmetic(&format!("{name}/half"), &input)
+    }
+
+    /// `x` in the graph's arithmetic.
+    pub(super) fn in_arithmetic(&mut self, node: &str, x: &Wire) -> Drawn {
+        self.graph.cast(node, x, self.graph.arithmetic())
+    }
+
+    /// What `draw` makes of `x`, in float32 where `wide` asks for it and back in the type of `x`.
+    pub(super) fn island(
+        &mut self,
+        wide: bool,
+        node: &str,
+        x: &Wire,
+        draw: impl FnOnce(&mut Self, &Wire) -> Drawn,
+    ) -> Drawn {
+        if !wide {
+            return draw(self, x);
+        }
+        let widened = self.graph.cast(&format!("{node}/wide"), x, Element::Float32)?;
+        let drawn = draw(self, &widened)?;
+        self.graph.cast(&format!("{node}/half"), &drawn, x.element())
+    }
+
+    /// The tensor `key` as a weight of the graph, in its arithmetic.
     pub(super) fn weight(&mut self, node: &str, key: &str) -> Drawn {
+        self.weight_as(self.graph.arithmetic(), node, key)
+    }
+
+    /// The tensor `key` as a weight of the graph, of the type that it will meet.
+    pub(super) fn weight_as(&mut self, element: Element, node: &str, key: &str) -> Drawn {
         let tensor = self.tensor(node, key)?;
-        Ok(self.graph.weight(key, tensor))
+        Ok(self.graph.weight(key, element, tensor))
     }
 
     /// The numbers of the tensor `key`, for constants that are worked out here.
@@ -49,21 +85,26 @@ impl<'s, 'w> Drawing<'s, 'w> {
     }
 
     /// The tensor `key` as a weight, where the state dict has one.
-    fn optional(&mut self, key: &str) -> Option<Wire> {
-        self.state.get(key).map(|tensor| self.graph.weight(key, tensor))
+    fn optional(&mut self, element: Element, key: &str) -> Option<Wire> {
+        self.state.get(key).map(|tensor| self.graph.weight(key, element, tensor))
     }
 
-    /// A constant of `shape` rounded to float32.
+    /// A constant of `shape` rounded to the graph's arithmetic.
     pub(super) fn constant(&mut self, name: &str, shape: &[usize], values: &[f64]) -> Wire {
+        self.constant_as(self.graph.arithmetic(), name, shape, values)
+    }
+
+    /// A constant of `shape` rounded to the type that it will meet.
+    pub(super) fn constant_as(&mut self, element: Element, name: &str, shape: &[usize], values: &[f64]) -> Wire {
         let rounded: Vec<f32> = values.iter().map(|v| *v as f32).collect();
-        self.graph.floats(name, shape, &rounded)
+        self.graph.floats(name, element, shape, &rounded)
     }
 
     /// `nn.Linear` over the last axis, with a bias where the state dict has one. Further axes before it are flattened,
     /// so that the weight keeps PyTorch's own layout (`Gemm` with `transB`) whatever the rank.
     pub(super) fn linear(&mut self, key: &str, x: &Wire) -> Drawn {
-        let weight = self.weight(key, &format!("{key}.weight"))?;
-        let bias = self.optional(&format!("{key}.bias"));
+        let weight = self.weight_as(x.element(), key, &format!("{key}.weight"))?;
+        let bias = self.optional(x.element(), &format!("{key}.bias"));
         let (&inner, before) = x.shape().split_last().unwrap_or((&0, &[]));
         if before.len() == 1 {
             return self.graph.gemm(key, x, &weight, bias.as_ref());
@@ -81,34 +122,42 @@ impl<'s, 'w> Drawing<'s, 'w> {
 
     /// `nn.LayerNorm` over the last axis.
     pub(super) fn layer_norm_with(&mut self, key: &str, x: &Wire, epsilon: f32) -> Drawn {
-        let gain = self.weight(key, &format!("{key}.weight"))?;
-        let offset = self.weight(key, &format!("{key}.bias"))?;
-        self.graph.layer_normalization(key, x, &gain, Some(&offset), epsilon)
+        self.island(self.islands.norms, key, x, |net, x| {
+            let gain = net.weight_as(x.element(), key, &format!("{key}.weight"))?;
+            let offset = net.weight_as(x.element(), key, &format!("{key}.bias"))?;
+            net.graph.layer_normalization(key, x, &gain, Some(&offset), epsilon)
+        })
     }
 
     /// `nn.GroupNorm` of [B, C, H, W]: each group normalised as if it were one channel, then a gain and an offset for
     /// each channel. TensorRT fuses these five nodes; ONNX Runtime has no kernel for `GroupNormalization` and needs
     /// 29.
     pub(super) fn group_norm(&mut self, key: &str, x: &Wire, groups: usize, epsilon: f32) -> Drawn {
-        let &[batch, channels, ..] = x.shape() else { return Err(no_picture(key, x)) };
+        let &[_, channels, ..] = x.shape() else { return Err(no_picture(key, x)) };
         if groups == 0 || channels % groups != 0 {
             return Err(GraphError::Groups { node: key.to_owned(), channels, groups });
         }
-        let ones = self.graph.floats(&format!("ones/{groups}"), &[groups], &vec![1.0; groups]);
-        let zeros = self.graph.floats(&format!("zeros/{groups}"), &[groups], &vec![0.0; groups]);
+        self.island(self.islands.norms, key, x, |net, x| net.group_norm_of(key, x, groups, epsilon))
+    }
+
+    /// The five nodes of [`Drawing::group_norm`], in the type of `x`.
+    fn group_norm_of(&mut self, key: &str, x: &Wire, groups: usize, epsilon: f32) -> Drawn {
+        let &[batch, channels, ..] = x.shape() else { return Err(no_picture(key, x)) };
+        let ones = self.graph.floats(&format!("ones/{groups}"), x.element(), &[groups], &vec![1.0; groups]);
+        let zeros = self.graph.floats(&format!("zeros/{groups}"), x.element(), &[groups], &vec![0.0; groups]);
         let grouped = [batch, groups, x.shape()[1..].iter().product::<usize>() / groups];
         let flat = self.graph.reshape(&format!("{key}/groups"), x, &grouped)?;
         let even = self.graph.instance_normalization(&format!("{key}/normalise"), &flat, &ones, &zeros, epsilon)?;
         let even = self.graph.reshape(&format!("{key}/channels"), &even, x.shape())?;
-        let gain = self.per_channel(key, "weight", channels)?;
+        let gain = self.per_channel(x.element(), key, "weight", channels)?;
         let scaled = self.graph.mul(&format!("{key}/gain"), &even, &gain)?;
-        let offset = self.per_channel(key, "bias", channels)?;
+        let offset = self.per_channel(x.element(), key, "bias", channels)?;
         self.graph.add(key, &scaled, &offset)
     }
 
     /// A parameter [C] as [C, 1, 1], which broadcasts over a picture.
-    fn per_channel(&mut self, key: &str, parameter: &str, channels: usize) -> Drawn {
-        let weight = self.weight(key, &format!("{key}.{parameter}"))?;
+    fn per_channel(&mut self, element: Element, key: &str, parameter: &str, channels: usize) -> Drawn {
+        let weight = self.weight_as(element, key, &format!("{key}.{parameter}"))?;
         self.graph.reshape(&format!("{key}.{parameter}/per_channel"), &weight, &[channels, 1, 1])
     }
 
@@ -121,8 +170,8 @@ impl<'s, 'w> Drawing<'s, 'w> {
 
     /// `nn.Conv2d` whose kernel moves as `sweep` says, with a bias where the state dict has one.
     pub(super) fn conv_moved(&mut self, key: &str, x: &Wire, sweep: Sweep) -> Drawn {
-        let weight = self.weight(key, &format!("{key}.weight"))?;
-        let bias = self.optional(&format!("{key}.bias"));
+        let weight = self.weight_as(x.element(), key, &format!("{key}.weight"))?;
+        let bias = self.optional(x.element(), &format!("{key}.bias"));
         self.graph.conv(key, x, &weight, bias.as_ref(), sweep)
     }
 
@@ -132,7 +181,7 @@ impl<'s, 'w> Drawing<'s, 'w> {
         self.graph.mul(node, x, &gate)
     }
 
-    /// Sine and cosine of `timestep` [B] at each of the `frequencies`, [B, F] both.
+    /// Sine and cosine of `timestep` [B] at each of the `frequencies`, [B, F] both, all in float32.
     pub(super) fn waves(
         &mut self,
         node: &str,
@@ -141,7 +190,8 @@ impl<'s, 'w> Drawing<'s, 'w> {
     ) -> Result<(Wire, Wire), GraphError> {
         let batch = timestep.shape().iter().product();
         let column = self.graph.reshape(&format!("{node}/column"), timestep, &[batch, 1])?;
-        let frequencies = self.constant(&format!("{node}/frequencies"), &[1, frequencies.len()], frequencies);
+        let frequencies =
+            self.constant_as(Element::Float32, &format!("{node}/frequencies"), &[1, frequencies.len()], frequencies);
         let angles = self.graph.mul(&format!("{node}/angles"), &column, &frequencies)?;
         let sin = self.graph.sin(&format!("{node}/sin"), &angles)?;
         let cos = self.graph.cos(&format!("{node}/cos"), &angles)?;
@@ -170,13 +220,23 @@ impl<'s, 'w> Drawing<'s, 'w> {
     pub(super) fn attention(&mut self, node: &str, q: &Wire, k: &Wire, v: &Wire) -> Drawn {
         let width = q.shape().last().copied().unwrap_or(0);
         let scale = (width as f64).powf(-0.25) as f32;
-        let scale = self.graph.floats(&format!("attention_scale/{width}"), &[1], &[scale]);
+        let scale = self.graph.floats(&format!("attention_scale/{width}"), q.element(), &[1], &[scale]);
         let q = self.graph.mul(&format!("{node}/q"), q, &scale)?;
         let k = self.transposed(&format!("{node}/k_transposed"), k)?;
         let k = self.graph.mul(&format!("{node}/k"), &k, &scale)?;
         let scores = self.graph.matmul(&format!("{node}/scores"), &q, &k)?;
-        let shares = self.graph.softmax(&format!("{node}/shares"), &scores)?;
+        let shares = self.softmax(&format!("{node}/shares"), &scores)?;
         self.graph.matmul(node, &shares, v)
+    }
+
+    /// Softmax over the last axis.
+    pub(super) fn softmax(&mut self, node: &str, x: &Wire) -> Drawn {
+        self.island(self.islands.softmax, node, x, |net, x| net.graph.softmax(node, x))
+    }
+
+    /// The wave of a timestep, float32, as its MLP takes it.
+    pub(super) fn for_time_mlp(&mut self, node: &str, wave: &Wire) -> Drawn {
+        if self.islands.time { Ok(wave.clone()) } else { self.in_arithmetic(node, wave) }
     }
 
     /// The last two axes exchanged.

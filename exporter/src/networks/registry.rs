@@ -100,15 +100,25 @@ pub fn names() -> Vec<&'static str> {
 /// An unknown network, a choice that means nothing to it, no weights, a pickle, a damaged file, settings that cannot be
 /// followed.
 pub fn open(name: &str, model: &Path, choices: &Choices) -> Result<(Weights, Box<dyn Network>), ExportError> {
-    let Some(row) = ROWS.iter().find(|row| row.name == name) else {
-        let message = format!("`{name}` is none of {:?}", names());
-        return Err(ExportError::Flag { flag: "<network>", message });
-    };
+    let row = row(name)?;
     row.check(choices)?;
     let path = locate(row, model)?;
     let weights = Weights::open(&path)?;
     let network = (row.open)(&weights, &path, choices)?;
     Ok((weights, network))
+}
+
+/// Refuses an unknown network, and choices that mean nothing to the network called `name`.
+///
+/// # Errors
+/// The name or the flag.
+pub(crate) fn check_choices(name: &str, choices: &Choices) -> Result<(), ExportError> {
+    row(name)?.check(choices)
+}
+
+fn row(name: &str) -> Result<&'static Row, ExportError> {
+    let unknown = || ExportError::Flag { flag: "<network>", message: format!("`{name}` is none of {:?}", names()) };
+    ROWS.iter().find(|row| row.name == name).ok_or_else(unknown)
 }
 
 impl Row {
@@ -130,8 +140,9 @@ fn locate(row: &Row, model: &Path) -> Result<PathBuf, ExportError> {
     if !model.is_dir() {
         return Ok(model.to_path_buf());
     }
-    let places = row.files.iter().map(|file| model.join(file));
-    if let Some(path) = places.into_iter().find(|path| path.exists()) {
+    let whole = row.files.iter().map(|file| model.join(file));
+    let sharded = row.files.iter().map(|file| model.join(format!("{file}.index.json")));
+    if let Some(path) = whole.chain(sharded).find(|path| path.exists()) {
         return Ok(path);
     }
     match a_pickle_in(model)? {
@@ -174,11 +185,7 @@ fn prior(weights: &Weights, _: &Path, _: &Choices) -> Result<Box<dyn Network>, E
 
 fn unet(weights: &Weights, path: &Path, choices: &Choices) -> Result<Unet, ExportError> {
     let unet = Unet::of(weights, &UnetSettings::beside(path)?, choices.latent_side, choices.tokens);
-    let (side, step) = (unet.latent_side, unet.side_step());
-    if side % step == 0 {
-        return Ok(unet);
-    }
-    let message = format!("must be a multiple of {step}, which this UNet's levels halve, found {side}");
+    let Err(message) = unet.check_side() else { return Ok(unet) };
     Err(match choices.latent_side {
         Some(_) => ExportError::Flag { flag: LATENT, message },
         None => ExportError::Setting { path: path.with_file_name("config.json"), key: "sample_size", message },

@@ -13,7 +13,7 @@
 
 use super::recipes::Drawing;
 use super::unet::Unet;
-use super::{Network, beside, tensor_entry};
+use super::{Islands, Network, beside, tensor_entry};
 use crate::onnx::{GraphError, Wire};
 use crate::reference::{Array, step};
 use crate::weights::{Layout, SetAside, StateDict};
@@ -70,6 +70,10 @@ impl Network for SamplerStep {
 
     fn outputs(&self, batch: usize) -> Vec<TensorEntry> {
         MADE.iter().map(|name| tensor_entry(name, &self.shape(batch))).collect()
+    }
+
+    fn islands(&self) -> Islands {
+        Islands::EVERYTHING
     }
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {

@@ -215,7 +215,7 @@ impl Network for Taesd {
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
         let (input, output) = (&self.inputs(batch)[0], &self.outputs(batch)[0]);
-        let mut x = net.graph.input(&input.name, &input.shape)?;
+        let mut x = net.input(&input.name, &input.shape)?;
         if self.half == Half::Decoder {
             x = net.soft_clamp(&x)?;
         }
@@ -252,7 +252,7 @@ impl Drawing<'_, '_> {
     /// 3 tanh(x / 3): latents far out are bent back to where the decoder was trained.
     fn soft_clamp(&mut self, x: &Wire) -> Result<Wire, GraphError> {
         let [inverse, magnitude] = [("inverse", LATENT_MAGNITUDE.recip()), ("magnitude", LATENT_MAGNITUDE)]
-            .map(|(what, value)| self.graph.floats(&format!("soft_clamp/{what}"), &[1], &[value]));
+            .map(|(what, value)| self.graph.floats(&format!("soft_clamp/{what}"), x.element(), &[1], &[value]));
         let small = self.graph.mul("soft_clamp/small", x, &inverse)?;
         let bent = self.graph.tanh("soft_clamp/bent", &small)?;
         self.graph.mul("soft_clamp", &bent, &magnitude)

@@ -102,10 +102,16 @@ impl Unet {
         }
     }
 
-    /// What the latent's side must be a multiple of, so that every doubling meets its skip.
-    #[must_use]
-    pub fn side_step(&self) -> usize {
-        1 << self.levels.len().saturating_sub(1)
+    /// Refuses a side of the latent that the levels cannot halve: every doubling must meet its skip.
+    ///
+    /// # Errors
+    /// What the side must be, and what it is.
+    pub fn check_side(&self) -> Result<(), String> {
+        let (side, step) = (self.latent_side, 1 << self.levels.len().saturating_sub(1));
+        if side % step == 0 {
+            return Ok(());
+        }
+        Err(format!("must be a multiple of {step}, which this UNet's levels halve, found {side}"))
     }
 
     fn transformer(&self, channels: usize) -> TransformerSizes {
@@ -163,8 +169,9 @@ impl Network for Unet {
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
         let entries = self.inputs(batch);
-        let [sample, timestep, tokens] = [0, 1, 2].map(|i| net.graph.input(&entries[i].name, &entries[i].shape));
-        let (sample, timestep, tokens) = (sample?, timestep?, tokens?);
+        let sample = net.input(&entries[0].name, &entries[0].shape)?;
+        let timestep = net.graph.input(&entries[1].name, &entries[1].shape)?;
+        let tokens = net.input(&entries[2].name, &entries[2].shape)?;
         let time = self.time_embedding(net, &timestep)?;
 
         let mut x = net.conv("conv_in", &sample)?;
@@ -231,10 +238,12 @@ impl Unet {
         let frequencies: Vec<f64> = (0..half).map(|i| LONGEST_PERIOD.powf(-(i as f64) / half as f64)).collect();
         let (sin, cos) = net.waves("time_proj", timestep, &frequencies)?;
         let mut time = net.graph.concat("time_proj", &[&cos, &sin], 1)?;
+        time = net.for_time_mlp("time_proj/half", &time)?;
         time = net.linear("time_embedding.linear_1", &time)?;
         time = net.silu("time_embedding.linear_1/silu", &time)?;
         time = net.linear("time_embedding.linear_2", &time)?;
-        net.silu("time_embedding.linear_2/silu", &time)
+        time = net.silu("time_embedding.linear_2/silu", &time)?;
+        net.in_arithmetic("time_embedding/half", &time)
     }
 
     /// Residual block `j` of `stage` and the transformer after it.

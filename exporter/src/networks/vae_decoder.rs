@@ -65,7 +65,7 @@ impl Network for VaeDecoder {
     }
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
-        let latent = net.graph.input("latent", &self.inputs(batch)[0].shape)?;
+        let latent = net.input("latent", &self.inputs(batch)[0].shape)?;
         let map = net.conv("post_quant_conv", &latent)?;
         let image = self.decoder.draw(net, &map)?;
         net.graph.output("image", &image)

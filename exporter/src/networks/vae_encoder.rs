@@ -66,7 +66,7 @@ impl Network for VaeEncoder {
     }
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
-        let image = net.graph.input("image", &self.inputs(batch)[0].shape)?;
+        let image = net.input("image", &self.inputs(batch)[0].shape)?;
         let map = self.encoder.draw(net, &image)?;
         let moments = net.conv("quant_conv", &map)?;
         net.graph.output("moments", &moments)

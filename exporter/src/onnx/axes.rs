@@ -105,9 +105,10 @@ fn wrong<T>(node: &str, op: &'static str, x: &Wire, right: &[usize]) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mindeye_config::Precision;
 
     fn graph(shape: &[usize]) -> (Graph<'static>, Wire) {
-        let mut graph = Graph::new("test");
+        let mut graph = Graph::new("test", Precision::Fp32);
         let x = graph.input("x", shape).unwrap();
         (graph, x)
     }

@@ -8,6 +8,8 @@ use super::graph::{Graph, Initializer, Wire, axis};
 use super::messages::{EXTERNAL, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto};
 use super::sink::{Sink, field_length, field_start, long};
 use crate::ExportError;
+use crate::networks::Network;
+use crate::weights::StateDict;
 pub use mindeye_config::Precision;
 use mindeye_config::Sha256;
 use prost::Message;
@@ -17,8 +19,9 @@ use std::path::Path;
 const IR_VERSION: i64 = 9;
 /// Operator set: the first with `Gelu`.
 const OPSET: i64 = 20;
-/// The largest model in one file: protobuf measures messages with signed 32-bit integers.
-pub const INLINE_LIMIT: u64 = i32::MAX as u64;
+/// The largest model in one file. Protobuf could go to 2 GiB, but a runtime parses and copies what lies inside, and maps
+/// what lies beside.
+pub const INLINE_LIMIT: u64 = 256 << 20;
 /// Alignment of a tensor in a `.data` file: a page, so that it can be mapped.
 const PAGE: u64 = 4096;
 /// Tensors shorter than this stay in the model: shapes and scales, which readers want at hand.
@@ -36,6 +39,8 @@ pub struct Model<'w> {
     pub weights_sha256: Sha256,
     /// Arithmetic of the graph.
     pub precision: Precision,
+    /// Further facts for readers: precision policy, parameters.
+    pub facts: Vec<(&'static str, String)>,
 }
 
 /// What was written.
@@ -57,7 +62,24 @@ struct Placed {
     external: Option<u64>,
 }
 
-impl Model<'_> {
+impl<'w> Model<'w> {
+    /// The `graph` that `network` drew from the tensors of `state`.
+    #[must_use]
+    pub fn new(
+        graph: Graph<'w>,
+        network: &dyn Network,
+        state: &StateDict<'_>,
+        precision: Precision,
+        weights_sha256: Sha256,
+    ) -> Self {
+        let facts = vec![
+            ("precision_policy", network.islands().policy(precision)),
+            ("parameters", state.parameters().to_string()),
+            ("tensors", state.keys().count().to_string()),
+        ];
+        Self { graph, weights_sha256, precision, facts }
+    }
+
     /// Writes the model as `folder/name`, and beside it `name.data` if it would pass `inline_limit` bytes.
     ///
     /// # Errors
@@ -73,6 +95,14 @@ impl Model<'_> {
         let data_bytes = self.write_data(&folder.join(&data_name), &outside)?;
         let bytes = self.write_model(&folder.join(name), &outside)? + data_bytes;
         Ok(Written { files: vec![name.to_owned(), data_name], bytes })
+    }
+
+    /// Writes the model file alone, as it is with its weights beside it: all that [`crate::inspect`] reads.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_outline(&self, path: &Path) -> Result<u64, ExportError> {
+        self.write_model(path, &self.place(Some("not-written.data")))
     }
 
     /// Decides where each initialiser's numbers go: into the model, or into the file called `data_name`.
@@ -113,11 +143,14 @@ impl Model<'_> {
             producer_version: env!("CARGO_PKG_VERSION").into(),
             graph: None,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
-            metadata_props: vec![
+            metadata_props: [
                 entry("weights_sha256", &self.weights_sha256.0),
                 entry("exporter_version", env!("CARGO_PKG_VERSION")),
                 entry("precision", precision),
-            ],
+            ]
+            .into_iter()
+            .chain(self.facts.iter().map(|(key, value)| entry(key, value)))
+            .collect(),
         }
     }
 
@@ -146,7 +179,7 @@ impl Model<'_> {
             out.write(&place.head)?;
             if place.external.is_none() {
                 out.write(&field_start(TENSOR_RAW_DATA, place.inline))?;
-                out.write(&initializer.payload.bytes())?;
+                initializer.payload.pieces().try_for_each(|piece| out.write(&piece))?;
             }
         }
         out.finish()
@@ -158,7 +191,7 @@ impl Model<'_> {
             let Some(offset) = place.external else { continue };
             let padding = usize::try_from(offset - out.written).expect("padding is shorter than a page");
             out.write(&vec![0; padding])?;
-            out.write(&initializer.payload.bytes())?;
+            initializer.payload.pieces().try_for_each(|piece| out.write(&piece))?;
         }
         out.finish()
     }
@@ -204,19 +237,24 @@ fn length_of(initializer: &Initializer<'_>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::graph::Element;
     use super::*;
-    use crate::weights::{Storage, Tensor};
+    use crate::weights::{Numbers, Storage, Tensor};
     use mindeye_config::sha256_of_bytes;
 
     /// `y = x w^T`, with a weight of 600 numbers (2400 bytes), stored as `storage`.
     fn model(storage: Storage, bytes: &[u8]) -> Model<'_> {
-        let mut graph = Graph::new("test");
+        let mut graph = Graph::new("test", Precision::Fp32);
         let x = graph.input("x", &[1, 20]).unwrap();
-        let weight = graph.weight("w", &Tensor { storage, shape: vec![30, 20], bytes });
+        let weight = graph.weight(
+            "w",
+            Element::Float32,
+            &Tensor { shape: vec![30, 20], numbers: Numbers::Stored(storage, bytes) },
+        );
         let y = graph.gemm("gemm", &x, &weight, None).unwrap();
         let y = graph.reshape("reshape", &y, &[1, 5, 6]).unwrap();
         graph.output("y", &y).unwrap();
-        Model { graph, weights_sha256: sha256_of_bytes(bytes), precision: Precision::Fp32 }
+        Model { graph, weights_sha256: sha256_of_bytes(bytes), precision: Precision::Fp32, facts: Vec::new() }
     }
 
     fn weight_bytes() -> Vec<u8> {
@@ -251,8 +289,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bytes = weight_bytes();
         let mut model = model(Storage::F32, &bytes);
-        let second = Tensor { storage: Storage::F32, shape: vec![600], bytes: &bytes };
-        model.graph.weight("second", &second);
+        let second = Tensor { shape: vec![600], numbers: Numbers::Stored(Storage::F32, &bytes) };
+        model.graph.weight("second", Element::Float32, &second);
         let written = model.write(folder.path(), "m.onnx", 1000).unwrap();
         assert_eq!(written.files, ["m.onnx", "m.onnx.data"]);
 

@@ -5,6 +5,8 @@ use super::messages::{
     attribute_type, data_type,
 };
 use crate::weights::Tensor;
+use half::f16;
+use mindeye_config::Precision;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -13,6 +15,8 @@ use std::collections::HashMap;
 pub enum Element {
     /// 32-bit float.
     Float32,
+    /// IEEE 16-bit float.
+    Float16,
     /// 64-bit integer; only shapes are made of it.
     Int64,
 }
@@ -23,7 +27,17 @@ impl Element {
     pub fn code(self) -> i32 {
         match self {
             Self::Float32 => data_type::FLOAT,
+            Self::Float16 => data_type::FLOAT16,
             Self::Int64 => data_type::INT64,
+        }
+    }
+
+    /// The floats that arithmetic of `precision` is done in.
+    #[must_use]
+    pub fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::Fp32 => Self::Float32,
+            Precision::Fp16 => Self::Float16,
         }
     }
 }
@@ -47,6 +61,12 @@ impl Wire {
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// The type of its numbers.
+    #[must_use]
+    pub fn element(&self) -> Element {
+        self.element
     }
 
     /// An optional input that is left out.
@@ -81,6 +101,18 @@ pub enum GraphError {
         left: Vec<usize>,
         /// Shape that it meets.
         right: Vec<usize>,
+    },
+    /// Numbers of two types that meet in one operator; ONNX converts nothing by itself.
+    #[error("node `{node}` ({op}): {left:?} meets {right:?}")]
+    Types {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+        /// Type of the first input.
+        left: Element,
+        /// Type of the odd one.
+        right: Element,
     },
     /// Channels that cannot be normalised in equal groups.
     #[error(
@@ -140,24 +172,26 @@ pub(super) struct Initializer<'w> {
 
 /// Where an initialiser's numbers come from; weights stay in their file until they are written.
 pub(super) enum Payload<'w> {
-    Weight(Tensor<'w>),
+    /// A tensor and the type that the graph wants it in.
+    Weight(Tensor<'w>, Element),
     Constant(Vec<u8>),
 }
 
 impl Payload<'_> {
-    /// Length of [`Payload::bytes`], without making them.
+    /// Length of [`Payload::pieces`] together, without making them.
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Weight(tensor) => tensor.len() * size_of::<f32>(),
+            Self::Weight(tensor, element) => tensor.len() * if *element == Element::Float16 { 2 } else { 4 },
             Self::Constant(bytes) => bytes.len(),
         }
     }
 
-    /// Little-endian numbers of the initialiser's type.
-    pub(super) fn bytes(&self) -> Cow<'_, [u8]> {
+    /// Little-endian numbers of the initialiser's type, piece by piece.
+    pub(super) fn pieces(&self) -> Box<dyn Iterator<Item = Cow<'_, [u8]>> + '_> {
         match self {
-            Self::Weight(tensor) => tensor.f32_bytes(),
-            Self::Constant(bytes) => Cow::Borrowed(bytes),
+            Self::Weight(tensor, Element::Float16) => Box::new(tensor.f16_pieces()),
+            Self::Weight(tensor, _) => Box::new(tensor.f32_pieces()),
+            Self::Constant(bytes) => Box::new(std::iter::once(Cow::Borrowed(&bytes[..]))),
         }
     }
 }
@@ -165,6 +199,8 @@ impl Payload<'_> {
 /// A graph under construction. A node's single output carries the node's name.
 pub struct Graph<'w> {
     pub(super) name: String,
+    /// Floats of the arithmetic; inputs, outputs and islands are float32 whatever it is.
+    arithmetic: Element,
     pub(super) nodes: Vec<NodeProto>,
     pub(super) inputs: Vec<Wire>,
     pub(super) outputs: Vec<Wire>,
@@ -174,11 +210,12 @@ pub struct Graph<'w> {
 }
 
 impl<'w> Graph<'w> {
-    /// An empty graph.
+    /// An empty graph whose arithmetic is of `precision`.
     #[must_use]
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, precision: Precision) -> Self {
         Self {
             name: name.to_owned(),
+            arithmetic: Element::of(precision),
             nodes: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
@@ -201,7 +238,7 @@ impl<'w> Graph<'w> {
 
     /// Names of all weights (not of constants), in the order in which they were first used.
     pub fn weight_names(&self) -> impl Iterator<Item = &str> {
-        let weights = self.initializers.iter().filter(|i| matches!(i.payload, Payload::Weight(_)));
+        let weights = self.initializers.iter().filter(|i| matches!(i.payload, Payload::Weight(..)));
         weights.map(|i| i.wire.name.as_str())
     }
 
@@ -210,30 +247,59 @@ impl<'w> Graph<'w> {
     /// # Errors
     /// The name is taken.
     pub fn input(&mut self, name: &str, shape: &[usize]) -> Result<Wire, GraphError> {
-        let wire = self.new_wire(name, shape)?;
+        let wire = self.new_wire(name, Element::Float32, shape)?;
         self.inputs.push(wire.clone());
         Ok(wire)
     }
 
-    /// Lets `wire` leave the graph under `name`.
+    /// Lets `wire` leave the graph under `name`, as float32.
     ///
     /// # Errors
     /// The name is taken.
     pub fn output(&mut self, name: &str, wire: &Wire) -> Result<(), GraphError> {
-        let leaving = self.node("Identity", name, &[wire], Vec::new(), wire.shape())?;
+        let leaving = match wire.element {
+            Element::Float32 => self.node("Identity", name, &[wire], Vec::new(), wire.shape())?,
+            _ => self.cast(name, wire, Element::Float32)?,
+        };
         self.outputs.push(leaving);
         Ok(())
     }
 
-    /// The weight called `key`; asked for again, the same wire.
-    pub fn weight(&mut self, key: &str, tensor: &Tensor<'w>) -> Wire {
-        self.initializer(key, Element::Float32, &tensor.shape, || Payload::Weight(tensor.clone()))
+    /// Floats of the graph's arithmetic.
+    #[must_use]
+    pub fn arithmetic(&self) -> Element {
+        self.arithmetic
     }
 
-    /// A float32 constant; asked for again, the same wire.
-    pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Wire {
-        let bytes = || Payload::Constant(values.iter().flat_map(|v| v.to_le_bytes()).collect());
-        self.initializer(name, Element::Float32, shape, bytes)
+    /// `x` with its numbers as `element`; `x` itself where they are.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn cast(&mut self, node: &str, x: &Wire, element: Element) -> Result<Wire, GraphError> {
+        if x.element == element {
+            return Ok(x.clone());
+        }
+        let to = int("to", i64::from(element.code()));
+        self.typed_node("Cast", node, element, &[x], vec![to], &x.shape)
+    }
+
+    /// The weight called `key` as numbers of type `element`; asked for again, the same wire.
+    pub fn weight(&mut self, key: &str, element: Element, tensor: &Tensor<'w>) -> Wire {
+        self.initializer(key, element, &tensor.shape, || Payload::Weight(tensor.clone(), element))
+    }
+
+    /// A constant of type `element`; asked for again, the same wire. In the islands of a half-precision graph its name
+    /// tells it from one of the same numbers outside.
+    pub fn floats(&mut self, name: &str, element: Element, shape: &[usize], values: &[f32]) -> Wire {
+        let island = element != self.arithmetic;
+        let name = if island { format!("{name}/fp32") } else { name.to_owned() };
+        let bytes = || {
+            Payload::Constant(match element {
+                Element::Float16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+                _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            })
+        };
+        self.initializer(&name, element, shape, bytes)
     }
 
     /// A list of sizes as an int64 constant; asked for again, the same wire.
@@ -257,7 +323,7 @@ impl<'w> Graph<'w> {
         wire
     }
 
-    /// Adds a node; its caller has worked out the shape of the output.
+    /// Adds a node whose output is of its inputs' type; its caller has worked out the shape of the output.
     pub(super) fn node(
         &mut self,
         op: &'static str,
@@ -266,7 +332,25 @@ impl<'w> Graph<'w> {
         attribute: Vec<AttributeProto>,
         shape: &[usize],
     ) -> Result<Wire, GraphError> {
-        let wire = self.new_wire(name, shape)?;
+        let left = inputs.first().map_or(self.arithmetic, |wire| wire.element);
+        let odd = inputs.iter().find(|wire| wire.element != Element::Int64 && wire.element != left);
+        if let Some(right) = odd.map(|wire| wire.element) {
+            return Err(GraphError::Types { node: name.to_owned(), op, left, right });
+        }
+        self.typed_node(op, name, left, inputs, attribute, shape)
+    }
+
+    /// Adds a node whose output is of type `element`, whatever its inputs are.
+    pub(super) fn typed_node(
+        &mut self,
+        op: &'static str,
+        name: &str,
+        element: Element,
+        inputs: &[&Wire],
+        attribute: Vec<AttributeProto>,
+        shape: &[usize],
+    ) -> Result<Wire, GraphError> {
+        let wire = self.new_wire(name, element, shape)?;
         self.nodes.push(NodeProto {
             input: inputs.iter().map(|wire| wire.name.clone()).collect(),
             output: vec![name.to_owned()],
@@ -277,8 +361,8 @@ impl<'w> Graph<'w> {
         Ok(wire)
     }
 
-    fn new_wire(&mut self, name: &str, shape: &[usize]) -> Result<Wire, GraphError> {
-        let wire = Wire { name: name.to_owned(), element: Element::Float32, shape: shape.to_vec() };
+    fn new_wire(&mut self, name: &str, element: Element, shape: &[usize]) -> Result<Wire, GraphError> {
+        let wire = Wire { name: name.to_owned(), element, shape: shape.to_vec() };
         match self.wires.insert(name.to_owned(), wire.clone()) {
             None => Ok(wire),
             Some(_) => Err(GraphError::Twice { node: name.to_owned() }),

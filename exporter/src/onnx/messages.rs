@@ -138,6 +138,8 @@ pub mod data_type {
     pub const FLOAT: i32 = 1;
     /// 64-bit integer.
     pub const INT64: i32 = 7;
+    /// IEEE 16-bit float.
+    pub const FLOAT16: i32 = 10;
 }
 
 /// Name and type of a tensor in the graph.
@@ -228,4 +230,66 @@ pub struct GraphOutline {
     /// Outputs, in order.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
+}
+
+/// What `inspect` reads: a [`ModelProto`] without the numbers of its weights.
+#[derive(Clone, PartialEq, Message)]
+pub struct ModelSurvey {
+    /// The graph.
+    #[prost(message, optional, tag = "7")]
+    pub graph: Option<GraphSurvey>,
+    /// Free-form facts.
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringStringEntryProto>,
+}
+
+/// A [`GraphProto`] whose weights are names and shapes.
+#[derive(Clone, PartialEq, Message)]
+pub struct GraphSurvey {
+    /// Nodes, each after those it reads from.
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<NodeProto>,
+    /// Name of the graph.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Weights and constants.
+    #[prost(message, repeated, tag = "5")]
+    pub initializer: Vec<TensorSurvey>,
+    /// Inputs, in order.
+    #[prost(message, repeated, tag = "11")]
+    pub input: Vec<ValueInfoProto>,
+    /// Outputs, in order.
+    #[prost(message, repeated, tag = "12")]
+    pub output: Vec<ValueInfoProto>,
+    /// Shapes of the tensors in between.
+    #[prost(message, repeated, tag = "13")]
+    pub value_info: Vec<ValueInfoProto>,
+}
+
+/// A [`TensorProto`] without its numbers.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorSurvey {
+    /// Shape.
+    #[prost(int64, repeated, packed = "false", tag = "1")]
+    pub dims: Vec<i64>,
+    /// One of [`data_type`].
+    #[prost(int32, tag = "2")]
+    pub data_type: i32,
+    /// Name.
+    #[prost(string, tag = "8")]
+    pub name: String,
+}
+
+impl TensorSurvey {
+    /// Shape, outermost axis first.
+    #[must_use]
+    pub fn shape(&self) -> Vec<usize> {
+        self.dims.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect()
+    }
+
+    /// Whether its numbers are floats.
+    #[must_use]
+    pub fn is_float(&self) -> bool {
+        [data_type::FLOAT, data_type::FLOAT16].contains(&self.data_type)
+    }
 }

@@ -15,9 +15,11 @@ mod graph;
 pub mod messages;
 mod ops;
 mod outline;
+mod rounded;
 mod sink;
 
 pub use file::{INLINE_LIMIT, Model, Precision, Written};
 pub use graph::{Element, Graph, GraphError, Wire};
 pub use ops::Sweep;
 pub use outline::{Outline, outline};
+pub use rounded::{LARGEST_ACTIVATION, rounded};

@@ -1,7 +1,7 @@
 //! The operators that carry weights or neighbourhoods: products, convolutions, normalisations, resizing. Each works out
 //! its output's shape or says why it cannot.
 
-use super::graph::{Graph, GraphError, Wire, float, int, ints, text};
+use super::graph::{Element, Graph, GraphError, Wire, float, int, ints, text};
 
 /// How a square kernel moves over a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,14 +154,15 @@ impl Graph<'_> {
     /// # Errors
     /// A wire that is no picture.
     pub fn double_nearest(&mut self, node: &str, x: &Wire) -> Result<Wire, GraphError> {
-        let scales = self.floats("double/scales", &[4], &[1.0, 1.0, 2.0, 2.0]);
+        let scales = self.floats("double/scales", Element::Float32, &[4], &[1.0, 1.0, 2.0, 2.0]);
         let &[batch, channels, h, w] = x.shape() else { return mismatch(node, "Resize", x, &scales) };
         let attributes = vec![
             text("mode", "nearest"),
             text("coordinate_transformation_mode", "asymmetric"),
             text("nearest_mode", "floor"),
         ];
-        self.node("Resize", node, &[x, &Wire::absent(), &scales], attributes, &[batch, channels, 2 * h, 2 * w])
+        let inputs = [x, &Wire::absent(), &scales];
+        self.typed_node("Resize", node, x.element(), &inputs, attributes, &[batch, channels, 2 * h, 2 * w])
     }
 }
 
@@ -185,6 +186,7 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mindeye_config::Precision;
 
     #[test]
     fn broadcasting_follows_numpy() {
@@ -203,10 +205,10 @@ mod tests {
 
     /// A graph with one input `x` of `shape`, and the wire of a constant of shape `other`.
     fn graph(shape: &[usize], other: &[usize]) -> (Graph<'static>, Wire, Wire) {
-        let mut graph = Graph::new("test");
+        let mut graph = Graph::new("test", Precision::Fp32);
         let x = graph.input("x", shape).unwrap();
         let values = vec![0.0; other.iter().product()];
-        let constant = graph.floats("w", other, &values);
+        let constant = graph.floats("w", Element::Float32, other, &values);
         (graph, x, constant)
     }
 

@@ -4,4 +4,4 @@ mod noise;
 mod weights;
 
 pub use noise::Noise;
-pub use weights::random_weights;
+pub use weights::{Drawn, random_tensor, random_weights};

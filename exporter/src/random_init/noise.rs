@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 
 /// A stream of independent random numbers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Noise {
     key: u64,
 }
@@ -19,6 +19,18 @@ impl Noise {
     #[must_use]
     pub fn uniform(&self, i: u64) -> f64 {
         ((mix(self.key.wrapping_add(i.wrapping_mul(GOLDEN_GAMMA))) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    /// Number `i`, nearly normal with mean 0 and variance 1: the sum of four uniform numbers of 16 bits each (Irwin and
+    /// Hall). Ten times cheaper than a logarithm, no larger than 3.46, and the same bits on every machine.
+    #[must_use]
+    pub fn bell(&self, i: u64) -> f32 {
+        // Four uniforms on 0..65536 have the variance 4 · 65536²/12 together.
+        const MEAN: f32 = 2.0 * 65535.0;
+        const SD: f32 = 65536.0 * 0.577_350_26;
+        let bits = mix(self.key.wrapping_add(i.wrapping_mul(GOLDEN_GAMMA)));
+        let sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);
+        (sum as f32 - MEAN) / SD
     }
 
     /// Number `i`, normal with mean 0 and variance 1 (Box and Muller's cosine half).
@@ -64,5 +76,8 @@ mod tests {
         assert!(mean(&|i| a[i]).abs() < 0.02);
         assert!((mean(&|i| a[i] * a[i]) - 1.0).abs() < 0.02);
         assert!(mean(&|i| a[i] * b[i]).abs() < 0.02);
+
+        let bell = |i: usize| f64::from(Noise::new(7, "a").bell(i as u64));
+        assert!(mean(&bell).abs() < 0.02 && (mean(&|i| bell(i).powi(2)) - 1.0).abs() < 0.02);
     }
 }

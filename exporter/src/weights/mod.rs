@@ -12,6 +12,7 @@ mod map;
 mod misfit;
 mod names;
 mod pickle;
+mod shards;
 mod state_dict;
 mod tensor;
 
@@ -21,11 +22,13 @@ pub use misfit::{Misfit, Misshaped};
 pub use pickle::CONVERSION;
 pub(crate) use pickle::has_pickle_name;
 pub use state_dict::{SetAside, StateDict};
-pub use tensor::{Storage, Tensor};
+pub use tensor::{Numbers, Storage, Tensor};
 
 use crate::ExportError;
 use mindeye_config::{Sha256, sha256_of_bytes};
 use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
+use shards::Shards;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -33,10 +36,10 @@ use std::path::{Path, PathBuf};
 /// The largest size that is believed: products of two of them cannot overflow.
 const LARGEST_SIZE: usize = 1 << 31;
 
-/// The tensors of one safetensors file, under their canonical names.
+/// The tensors of a safetensors file, or of several that belong together, under their canonical names.
 pub struct Weights {
     path: PathBuf,
-    bytes: Bytes,
+    files: Vec<Bytes>,
     tensors: BTreeMap<String, Stored>,
     metadata: HashMap<String, String>,
 }
@@ -59,22 +62,34 @@ impl std::ops::Deref for Bytes {
 
 /// Where a tensor lies in the file.
 struct Stored {
+    /// Which of the files.
+    file: usize,
     dtype: Dtype,
     shape: Vec<usize>,
     range: Range<usize>,
 }
 
 impl Weights {
-    /// Maps the safetensors file at `path`.
+    /// Maps the safetensors file at `path`, or all files of the `.safetensors.index.json` at `path`.
     ///
     /// # Errors
-    /// No such file, a pickle (with the command that converts it), a damaged header, one tensor under two names.
+    /// No such file, a pickle (with the command that converts it), a damaged header, one tensor under two names, an
+    /// index that its files do not keep to.
     pub fn open(path: &Path) -> Result<Self, ExportError> {
         if !path.exists() {
             return Err(ExportError::NoSuchFile { path: path.to_path_buf() });
         }
-        let map = map(path).map_err(|source| ExportError::Unreadable { path: path.to_path_buf(), source })?;
-        Self::from_storage(path, Bytes::Mapped(map))
+        let shards = shards::shards(path)?;
+        let mut files = Vec::new();
+        for file in &shards.files {
+            if !file.exists() {
+                let (folder, name) = (file.with_file_name(""), file.file_name().unwrap_or_default().to_string_lossy());
+                return Err(ExportError::Incomplete { folder, file: name.into_owned() });
+            }
+            let map = map(file).map_err(|source| ExportError::Unreadable { path: file.clone(), source })?;
+            files.push(Bytes::Mapped(map));
+        }
+        Self::from_storage(path, &shards, files)
     }
 
     /// Reads the bytes of a safetensors file that was made here; `path` is only for messages.
@@ -82,31 +97,41 @@ impl Weights {
     /// # Errors
     /// As [`Weights::open`].
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, ExportError> {
-        Self::from_storage(path, Bytes::Made(bytes))
+        let alone = Shards { files: vec![path.to_path_buf()], tensors: None };
+        Self::from_storage(path, &alone, vec![Bytes::Made(bytes)])
     }
 
-    fn from_storage(path: &Path, bytes: Bytes) -> Result<Self, ExportError> {
-        let path = path.to_path_buf();
-        if pickle::is_pickle(&path, &bytes) {
-            return Err(ExportError::Pickle { path });
-        }
-        let header = match header::read(&bytes) {
-            Ok(header) => header,
-            Err(message) => return Err(ExportError::BadHeader { path, message }),
-        };
-        let mut tensors = BTreeMap::new();
-        for (stored_name, info) in header.tensors {
-            let key = names::canonical(&stored_name);
-            let shape = names::canonical_shape(&key, &info.shape);
-            let stored = Stored { dtype: info.dtype, shape, range: info.data_offsets.0..info.data_offsets.1 };
-            if tensors.insert(key.clone(), stored).is_some() {
-                return Err(ExportError::BadHeader {
-                    path,
-                    message: format!("tensor `{key}` is stored under two names"),
-                });
+    fn from_storage(path: &Path, shards: &Shards, files: Vec<Bytes>) -> Result<Self, ExportError> {
+        let mut weights =
+            Self { path: path.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new(), metadata: HashMap::new() };
+        let mut found = BTreeSet::new();
+        for (at, (file, bytes)) in shards.files.iter().zip(&files).enumerate() {
+            if pickle::is_pickle(file, bytes) {
+                return Err(ExportError::Pickle { path: file.clone() });
             }
+            let wrong = |message| ExportError::BadHeader { path: file.clone(), message };
+            let header = header::read(bytes).map_err(wrong)?;
+            for (name, info) in header.tensors {
+                shards.check_listed(at, &name).map_err(wrong)?;
+                weights.insert(at, &name, &info).map_err(wrong)?;
+                found.insert(name);
+            }
+            weights.metadata.extend(header.metadata);
         }
-        Ok(Self { path, bytes, tensors, metadata: header.metadata })
+        shards.check_all_found(&found).map_err(|(path, message)| ExportError::BadHeader { path, message })?;
+        weights.files = files;
+        Ok(weights)
+    }
+
+    /// Takes in the tensor stored as `name` in file number `file`.
+    fn insert(&mut self, file: usize, name: &str, info: &TensorInfo) -> Result<(), String> {
+        let key = names::canonical(name);
+        let shape = names::canonical_shape(&key, &info.shape);
+        let stored = Stored { file, dtype: info.dtype, shape, range: info.data_offsets.0..info.data_offsets.1 };
+        match self.tensors.insert(key.clone(), stored) {
+            None => Ok(()),
+            Some(_) => Err(format!("tensor `{key}` is stored under two names")),
+        }
     }
 
     /// The file, for messages.
@@ -121,10 +146,13 @@ impl Weights {
         &self.metadata
     }
 
-    /// Digest of the whole file.
+    /// Digest of the whole file; of several, of their digests one after the other.
     #[must_use]
     pub fn sha256(&self) -> Sha256 {
-        sha256_of_bytes(&self.bytes)
+        match &self.files[..] {
+            [alone] => sha256_of_bytes(alone),
+            files => sha256_of_bytes(files.iter().map(|file| sha256_of_bytes(file).0).collect::<String>().as_bytes()),
+        }
     }
 
     /// The canonical names of all tensors.

@@ -1,8 +1,9 @@
 //! The tensors of one network, after the file that holds them was checked against its layout.
 
 use super::misfit::{Misshaped, shapes_agree};
-use super::{Layout, Misfit, Storage, Stored, Tensor, Weights};
+use super::{Layout, Misfit, Numbers, Storage, Stored, Tensor, Weights};
 use crate::ExportError;
+use crate::random_init::random_tensor;
 use safetensors::Dtype;
 use std::collections::BTreeMap;
 
@@ -33,6 +34,15 @@ impl SetAside {
 pub struct StateDict<'w> {
     tensors: BTreeMap<String, Tensor<'w>>,
     set_aside: Vec<(SetAside, usize)>,
+}
+
+impl StateDict<'static> {
+    /// Tensors of `layout` without a file: each number follows from `seed` and is made when somebody asks for it.
+    #[must_use]
+    pub fn random(layout: &Layout, seed: u64) -> Self {
+        let tensor = |(key, shape): &(String, Vec<usize>)| (key.clone(), random_tensor(key, shape, seed));
+        Self { tensors: layout.tensors.iter().map(tensor).collect(), set_aside: Vec::new() }
+    }
 }
 
 impl<'w> StateDict<'w> {
@@ -129,7 +139,10 @@ impl Weights {
     }
 
     fn tensor(&self, stored: &Stored, storage: Storage) -> Tensor<'_> {
-        Tensor { storage, shape: stored.shape.clone(), bytes: &self.bytes[stored.range.clone()] }
+        Tensor {
+            shape: stored.shape.clone(),
+            numbers: Numbers::Stored(storage, &self.files[stored.file][stored.range.clone()]),
+        }
     }
 
     fn refuse_non_finite(&self, tensors: &BTreeMap<String, Tensor<'_>>) -> Result<(), ExportError> {
@@ -142,6 +155,21 @@ impl Weights {
             return Ok(());
         }
         Err(ExportError::NotFinite { path: self.path.clone(), tensors: broken.join(", ") })
+    }
+}
+
+impl Weights {
+    /// Refuses tensors of `state`, which are of this file, that hold numbers beyond the range of float16.
+    ///
+    /// # Errors
+    /// One error that lists them.
+    pub fn refuse_beyond_half(&self, state: &StateDict<'_>) -> Result<(), ExportError> {
+        let beyond = state.tensors.iter().filter(|(_, tensor)| !tensor.fits_half());
+        let beyond: Vec<_> = beyond.map(|(key, _)| key.as_str()).collect();
+        if beyond.is_empty() {
+            return Ok(());
+        }
+        Err(ExportError::BeyondHalf { path: self.path.clone(), tensors: beyond.join(", ") })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use mindeye_config::{EngineConfig, ModelDimensions};
 use mindeye_engine::{Engine, NetworkFile, TensorSpec};
-use mindeye_exporter::bundle::Sizes;
+use mindeye_exporter::bundle::{Size, Sizes};
 use mindeye_exporter::networks::{
     Choices, ClipImage, Half, KlEncoder, Level, MindEye2Backbone, Network, Prior, Taesd, Unet, VaeEncoder, open,
 };
@@ -102,7 +102,7 @@ pub fn miniature() -> ModelDimensions {
 
 /// The miniature networks with as many voxels as they want.
 pub fn miniature_sizes() -> Sizes {
-    Sizes::of(&miniature(), 23).unwrap()
+    Sizes::of(&miniature(), 23, Size::Demo).unwrap()
 }
 
 /// Every network that has weights, in miniature.
@@ -282,4 +282,11 @@ pub fn nodes_and_weights(path: &Path) -> ModelProto {
     let mut model = <ModelProto as prost::Message>::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
     model.metadata_props.retain(|entry| entry.key != "weights_sha256");
     model
+}
+
+/// Cosine of the angle between two arrays seen as vectors.
+pub fn cosine(a: &Array, b: &Array) -> f64 {
+    assert_eq!(a.shape, b.shape);
+    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+    dot(&a.values, &b.values) / (dot(&a.values, &a.values) * dot(&b.values, &b.values)).sqrt()
 }

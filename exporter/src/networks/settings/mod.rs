@@ -67,6 +67,18 @@ fn config_beside<T: DeserializeOwned>(weights: &Path) -> Result<Option<(PathBuf,
     Ok(Some((path, config)))
 }
 
+/// The dimensions in `model.toml` beside the weights file at `weights`, else the published model's.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn model_beside(weights: &Path) -> Result<ModelDimensions, ExportError> {
+    let path = weights.with_file_name("model.toml");
+    if path.exists() {
+        return read_model(&path);
+    }
+    Ok(toml::from_str(PUBLISHED_MODEL).expect("a preset of this repository is valid TOML"))
+}
+
 /// The dimensions in `model.toml`; keys that it leaves out are the published model's.
 fn read_model(path: &Path) -> Result<ModelDimensions, ExportError> {
     let text = read(path)?;

@@ -1,0 +1,50 @@
+//! One network of a bundle on its way to disk: its graph in `networks/`, its row in the manifest.
+
+use super::golden::tolerance;
+use super::sizes::UNET_BATCH;
+use crate::ExportError;
+use crate::networks::{Network, graph};
+use crate::onnx::{INLINE_LIMIT, Model};
+use crate::staging::{make_folder, write};
+use crate::weights::StateDict;
+use mindeye_config::{NetworkEntry, Precision, Sha256};
+use serde::Serialize;
+use std::path::Path;
+
+/// Examples that a bundle's graph of `network` takes at once.
+pub(super) fn bundle_batch(network: &dyn Network) -> usize {
+    if network.name() == "unet" { UNET_BATCH } else { 1 }
+}
+
+/// Writes the graph of `network` into `folder/networks`. `origin` names the weights in messages.
+///
+/// # Errors
+/// Shapes that do not go together, or what the file system says.
+pub(super) fn write_network(
+    folder: &Path,
+    network: &dyn Network,
+    state: &StateDict<'_>,
+    (origin, weights_sha256): (&Path, Sha256),
+    precision: Precision,
+) -> Result<NetworkEntry, ExportError> {
+    let batch = bundle_batch(network);
+    let source = |source| ExportError::Graph { path: origin.to_path_buf(), source };
+    let graph = graph(network, state, batch, precision).map_err(source)?;
+    let model = Model::new(graph, network, state, precision, weights_sha256);
+    let file = format!("{}.onnx", network.name());
+    model.write(&make_folder(folder, "networks")?, &file, INLINE_LIMIT)?;
+    Ok(NetworkEntry {
+        name: network.name().into(),
+        path: format!("networks/{file}"),
+        precision,
+        tolerance: tolerance(network.islands().arithmetic(precision)),
+        inputs: network.inputs(batch),
+        outputs: network.outputs(batch),
+    })
+}
+
+/// Writes `value` as `folder/name`.
+pub(super) fn write_toml(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), ExportError> {
+    let text = toml::to_string(value).expect("configuration types are tables of plain values, which TOML can hold");
+    write(folder, name, text)
+}
