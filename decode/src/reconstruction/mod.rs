@@ -66,6 +66,10 @@ pub struct Reconstruction {
     blurry: Vec<f32>,
     /// Mean and log-variance of the round trip's posterior, f32[8, h, w].
     moments: Vec<f32>,
+    /// What the prior made of the brain tokens, f32[tokens, token width], CLS token of length 1.
+    image_tokens: Vec<f32>,
+    /// Where the diffusion ended, scaled, f32[4, h, w].
+    latent: Vec<f32>,
     candidate: u32,
     best: Option<f64>,
     steps: usize,
@@ -87,7 +91,7 @@ enum Stage {
     RoundTripEncode(Vec<f32>),
     Prior(Box<(Walk, PriorBinding)>),
     Unet(Box<(Walk, UnetBinding)>),
-    Render(Vec<f32>),
+    Render,
     Compare(Picture),
     Finished,
 }
@@ -103,6 +107,8 @@ impl Reconstruction {
             brain: Brain::default(),
             blurry: Vec::new(),
             moments: Vec::new(),
+            image_tokens: Vec::new(),
+            latent: Vec::new(),
             candidate: 0,
             best: None,
             steps: 0,
@@ -129,6 +135,18 @@ impl Reconstruction {
         self.steps
     }
 
+    /// Image tokens of the last candidate whose prior is done, f32[tokens, token width]; their CLS token has length 1.
+    #[must_use]
+    pub fn image_tokens(&self) -> &[f32] {
+        &self.image_tokens
+    }
+
+    /// Latent of the last candidate whose diffusion is done, f32[4, h, w] in the diffusion's scale.
+    #[must_use]
+    pub fn latent(&self) -> &[f32] {
+        &self.latent
+    }
+
     /// Time of each step so far.
     #[must_use]
     pub fn timings(&self) -> &Timings {
@@ -148,7 +166,7 @@ impl Reconstruction {
             }
             Stage::Prior(walk) => self.setup.work_of_walks(Some(walk.0.progress().0), None),
             Stage::Unet(walk) => self.setup.work_of_walks(None, Some(walk.0.progress().0)),
-            Stage::Render(_) => self.setup.work_of_rendering(),
+            Stage::Render => self.setup.work_of_rendering(),
             Stage::Compare(_) => Work::of([(Network::ClipImage, 1)]),
             Stage::Finished => Work::default(),
         }
@@ -167,7 +185,7 @@ impl Reconstruction {
             Stage::RoundTripEncode(image) => self.encode_blurry(decoder, &image),
             Stage::Prior(walk) => self.step_prior(decoder, walk),
             Stage::Unet(walk) => self.step_unet(decoder, walk),
-            Stage::Render(latent) => self.render(decoder, &latent),
+            Stage::Render => self.render(decoder),
             Stage::Compare(picture) => self.compare(decoder, picture),
             Stage::Finished => Ok(Progress::Finished),
         }
@@ -231,14 +249,14 @@ impl Reconstruction {
         }
         let predicted = walk.0.sample(decoder.networks.engine.as_ref(), Network::Prior)?;
         let scale = self.setup.token_scale(decoder.dimensions.token_dim);
-        let tokens = tokens::normalised(&predicted, scale, decoder.dimensions.token_dim);
-        self.begin_diffusion(decoder, &tokens)
+        self.image_tokens = tokens::normalised(&predicted, scale, decoder.dimensions.token_dim);
+        self.begin_diffusion(decoder)
     }
 
-    fn begin_diffusion(&mut self, decoder: &Decoder, tokens: &[f32]) -> Result<Progress, DecodeError> {
+    fn begin_diffusion(&mut self, decoder: &Decoder) -> Result<Progress, DecodeError> {
         let engine = decoder.networks.engine.as_ref();
         let [channels, height, width] = decoder.dimensions.latent;
-        let binding = UnetBinding::new(engine, &decoder.networks, tokens)?;
+        let binding = UnetBinding::new(engine, &decoder.networks, &self.image_tokens)?;
         let source = self.source();
         let clean = self.clean_latent(decoder.dimensions.latent_scale, source.as_ref());
         let plan = self.setup.latent.clone();
@@ -273,12 +291,12 @@ impl Reconstruction {
         if !walk.0.is_finished() {
             return self.go(Stage::Unet(walk));
         }
-        let latent = walk.0.sample(decoder.networks.engine.as_ref(), Network::Unet)?;
-        self.go(Stage::Render(latent))
+        self.latent = walk.0.sample(decoder.networks.engine.as_ref(), Network::Unet)?;
+        self.go(Stage::Render)
     }
 
-    fn render(&mut self, decoder: &mut Decoder, latent: &[f32]) -> Result<Progress, DecodeError> {
-        let picture = decoder.render(PRODUCT, self.setup.renderer, latent, &mut self.timings)?;
+    fn render(&mut self, decoder: &mut Decoder) -> Result<Progress, DecodeError> {
+        let picture = decoder.render(PRODUCT, self.setup.renderer, &self.latent, &mut self.timings)?;
         match self.setup.chooses {
             true => self.go(Stage::Compare(picture)),
             false => self.finish_candidate(decoder, picture, None),
