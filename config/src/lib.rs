@@ -15,6 +15,7 @@ mod daemon;
 mod design;
 mod estimator;
 mod exit;
+mod filters;
 mod hash;
 mod load;
 mod manifest;
@@ -26,6 +27,7 @@ mod runtime;
 mod scheduler;
 mod session;
 mod step;
+mod stream;
 
 pub use budget::{Budget, StepBudget};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
@@ -38,6 +40,7 @@ pub use estimator::{
     BetaKind, BetaUnit, Confounds, Drift, Estimator, Hrf, HrfHeight, Mismatch, NoiseModel, ZscorePolicy,
 };
 pub use exit::{Exit, Failure, parse_command_line, run_program};
+pub use filters::{AveragingConfig, DespikeConfig, DespikeKind, SliceTimingConfig, SliceTimingKind, SmoothingConfig};
 pub use hash::{Sha256, hex, sha256_of_bytes, sha256_of_file};
 pub use load::{Checked, Complaint, ConfigError, from_toml, load};
 pub use manifest::{
@@ -51,3 +54,4 @@ pub use runtime::{RUNTIME_DIR_VARIABLE, runtime_library};
 pub use scheduler::{BetaSchedule, SchedulerConfig};
 pub use session::SessionConfig;
 pub use step::{Step, Timings};
+pub use stream::{StreamConfig, StreamKind};
