@@ -16,6 +16,7 @@ mod design;
 mod estimator;
 mod exit;
 mod feedback;
+mod filters;
 mod hash;
 mod load;
 mod manifest;
@@ -27,6 +28,7 @@ mod runtime;
 mod scheduler;
 mod session;
 mod step;
+mod stream;
 
 pub use budget::{Budget, StepBudget};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
@@ -40,6 +42,7 @@ pub use estimator::{
 };
 pub use exit::{Exit, Failure, parse_command_line, run_program};
 pub use feedback::FeedbackConfig;
+pub use filters::{AveragingConfig, DespikeConfig, DespikeKind, SliceTimingConfig, SliceTimingKind, SmoothingConfig};
 pub use hash::{Sha256, hex, sha256_of_bytes, sha256_of_file};
 pub use load::{Checked, Complaint, ConfigError, from_toml, load};
 pub use manifest::{
@@ -54,3 +57,4 @@ pub use runtime::{RUNTIME_DIR_VARIABLE, runtime_library};
 pub use scheduler::{BetaSchedule, FinalSigma, LowLevelStart, PriorConfig, Sampler, SchedulerConfig, TokenScale};
 pub use session::SessionConfig;
 pub use step::{Step, Timings};
+pub use stream::{StreamConfig, StreamKind};

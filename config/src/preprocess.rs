@@ -2,8 +2,9 @@
 
 use crate::estimator::{as_written, check_lags};
 use crate::{
-    BetaKind, BetaUnit, Checked, Complaint, ConfoundConfig, Confounds, DriftConfig, Estimator, Hrf, HrfConfig,
-    MotionConfig, MotionKind, NoiseConfig, ZscorePolicy,
+    AveragingConfig, BetaKind, BetaUnit, Checked, Complaint, ConfoundConfig, Confounds, DespikeConfig, DriftConfig,
+    Estimator, Hrf, HrfConfig, MotionConfig, MotionKind, NoiseConfig, SliceTimingConfig, SliceTimingKind,
+    SmoothingConfig, StreamConfig, StreamKind, ZscorePolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,18 @@ pub struct PreprocessConfig {
     /// Head motion: estimated and taken out, or not.
     #[serde(default)]
     pub motion: MotionConfig,
+    /// Spikes: taken out voxel by voxel, or not.
+    #[serde(default)]
+    pub despike: DespikeConfig,
+    /// Slice timing: brought to the volume's start, or not.
+    #[serde(default)]
+    pub slice_timing: SliceTimingConfig,
+    /// Smoothing inside the mask.
+    #[serde(default)]
+    pub smoothing: SmoothingConfig,
+    /// Mean of the last volumes.
+    #[serde(default)]
+    pub averaging: AveragingConfig,
     /// Haemodynamic response of the design; `window` has none.
     #[serde(default)]
     pub hrf: HrfConfig,
@@ -44,6 +57,9 @@ pub struct PreprocessConfig {
     pub noise: NoiseConfig,
     /// Normalisation of betas.
     pub zscore: ZscoreConfig,
+    /// Decoding without trials.
+    #[serde(default)]
+    pub stream: StreamConfig,
 }
 
 /// The single-trial estimate.
@@ -98,12 +114,23 @@ pub struct ZscoreConfig {
     pub prior_trials: f64,
     /// `neutral-offset`: volumes sampled in these spans [from, to] of run seconds show nothing.
     pub neutral_s: Vec<[f64; 2]>,
+    /// `leave-current-out`: so many conditions are declared trial by trial, and a run that leans to one is warned of; 0
+    /// for none.
+    pub conditions: u16,
+    /// The warning looks at so many last trials.
+    pub balance_trials: u32,
 }
 
 /// Frozen statistics.
 impl Default for ZscoreConfig {
     fn default() -> Self {
-        Self { policy: ZscorePolicy::FrozenPerLag, prior_trials: 20.0, neutral_s: Vec::new() }
+        Self {
+            policy: ZscorePolicy::FrozenPerLag,
+            prior_trials: 20.0,
+            neutral_s: Vec::new(),
+            conditions: 0,
+            balance_trials: 20,
+        }
     }
 }
 
@@ -153,7 +180,7 @@ impl PreprocessConfig {
             drift_cutoff_hz: self.drift.identifying_cutoff_hz(),
             confounds: self.confounds.kind,
             noise: self.noise.model,
-            smoothing_fwhm_mm: 0.0,
+            smoothing_fwhm_mm: self.smoothing.fwhm_mm,
             slice_reference: self.slice_reference,
             repeats_averaged: self.repeats_averaged,
             unit: self.unit,
@@ -183,11 +210,16 @@ impl PreprocessConfig {
             revision_lags_s,
             beta,
             motion: MotionConfig::default(),
+            despike: DespikeConfig::default(),
+            slice_timing: SliceTimingConfig::default(),
+            smoothing: SmoothingConfig::default(),
+            averaging: AveragingConfig::default(),
             hrf: HrfConfig::default(),
             drift: DriftConfig::default(),
             confounds: ConfoundConfig::default(),
             noise: NoiseConfig::default(),
             zscore: ZscoreConfig::default(),
+            stream: StreamConfig::default(),
         }
     }
 }
@@ -200,6 +232,10 @@ impl Checked for PreprocessConfig {
         check_lags(&self.revision_lags_s)?;
         self.beta.check().map_err(|c| c.within("beta"))?;
         self.motion.check().map_err(|c| c.within("motion"))?;
+        self.smoothing.check().map_err(|c| c.within("smoothing"))?;
+        self.averaging.check().map_err(|c| c.within("averaging"))?;
+        self.check_slice_reference()?;
+        self.stream.check().map_err(|c| c.within("stream"))?;
         match self.beta.kind {
             BetaKind::Window => self.check_window()?,
             _ => self.check_design()?,
@@ -216,22 +252,36 @@ impl PreprocessConfig {
             format!("the first lag, {first} s, must lie after beta.window_start_s = {} s", self.beta.window_start_s)
         })?;
         let plain = Self::new(self.revision_lags_s.clone(), self.beta.clone());
+        let streams = self.stream.kind == StreamKind::Residual;
         let parts = [
             ("hrf", self.hrf == plain.hrf),
-            ("drift", self.drift == plain.drift),
-            ("confounds", self.confounds == plain.confounds),
+            ("drift", streams || self.drift == plain.drift),
+            ("confounds", streams || self.confounds == plain.confounds),
             ("noise", self.noise == plain.noise),
         ];
         match parts.into_iter().find(|(_, absent)| !absent) {
             Some((part, _)) => Err(Complaint::new(part, "a window estimate has no design; leave this table out")),
-            None => Ok(()),
+            None => self.check_nuisance(),
         }
+    }
+
+    /// Slice timing brings every voxel to the volume's start: the design must sample there.
+    fn check_slice_reference(&self) -> Result<(), Complaint> {
+        let corrected = self.slice_timing.kind != SliceTimingKind::None;
+        Complaint::unless(!corrected || self.slice_reference == 0.0, "slice_reference", || {
+            format!("must be 0 with slice_timing.kind = \"linear\", found {}", self.slice_reference)
+        })
     }
 
     fn check_design(&self) -> Result<(), Complaint> {
         Complaint::unless(self.hrf.kind != Hrf::None, "hrf.kind", || {
             format!("{} needs a response: spm, glover or library", as_written(&self.beta.kind))
         })?;
+        self.check_nuisance()
+    }
+
+    /// What a design and a stream take out.
+    fn check_nuisance(&self) -> Result<(), Complaint> {
         let unmeasured = self.confounds.kind != Confounds::None && self.motion.kind == MotionKind::None;
         Complaint::unless(!unmeasured, "confounds.kind", || {
             format!("{} needs motion.kind = \"rigid\", which measures it", as_written(&self.confounds.kind))
@@ -265,6 +315,12 @@ impl BetaConfig {
 impl ZscoreConfig {
     fn check(&self, kind: BetaKind) -> Result<(), Complaint> {
         Complaint::unless_positive("prior_trials", self.prior_trials)?;
+        let running = self.policy == ZscorePolicy::LeaveCurrentOut;
+        Complaint::unless(self.conditions == 0 || running, "conditions", || {
+            "only leave-current-out follows the run, and can be bent by its conditions".into()
+        })?;
+        Complaint::unless(self.conditions != 1, "conditions", || "2 or more can be balanced, found 1".into())?;
+        Complaint::unless(self.balance_trials >= 1, "balance_trials", || "must be 1 or more, found 0".into())?;
         self.check_neutral(kind)
     }
 

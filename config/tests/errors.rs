@@ -208,6 +208,19 @@ fn recipe_values_out_of_range_are_named_with_their_bound() {
         case("\"window\"", "\"glmsingle-b3\"", "beta.kind", ["\"glmsingle-b3\"", "\"window\""]),
         case("window_end_s = 8.0", "window_end_s = 4.0", "beta.window_end_s", ["found 4", "window_start_s = 4"]),
         case("baseline_s = 0.0", "baseline_s = -3.0", "beta.baseline_s", ["-3", "0 or more"]),
+        case("iterations = 10", "iterations = 0", "motion.iterations", ["found 0", "1 or more"]),
+        case("least_overlap = 0.75", "least_overlap = 1.75", "motion.least_overlap", ["1.75", "0 to 1"]),
+        case("fwhm_mm = 0.0", "fwhm_mm = 60.0", "smoothing.fwhm_mm", ["60 mm", "30 mm"]),
+        case("volumes = 1\n", "volumes = 99\n", "averaging.volumes", ["found 99", "1 to 16"]),
+        case(
+            "[slice_timing]\nkind = \"none\"",
+            "[slice_timing]\nkind = \"linear\"",
+            "slice_reference",
+            ["found 0.5", "must be 0"],
+        ),
+        case("lag_s = 5.0", "lag_s = -5.0", "stream.lag_s", ["-5", "0 or more"]),
+        case("baseline_s = [0.0, 60.0]", "baseline_s = [60.0, 60.0]", "stream.baseline_s", ["[60, 60]", "[from, to]"]),
+        case("conditions = 0", "conditions = 2", "zscore.conditions", ["only leave-current-out", "follows the run"]),
     ]);
 }
 

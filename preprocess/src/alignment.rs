@@ -70,6 +70,19 @@ impl Alignment {
         }
     }
 
+    /// The slice in which each mask voxel lies in a volume that was read.
+    pub(crate) fn slices(&self, aligned: &Aligned, out: &mut [f64]) {
+        match (self, &aligned.estimate) {
+            (Self::Rigid(tracker), Some(estimate)) => tracker.slices(estimate, out),
+            (Self::Rigid(_), None) => {}
+            (Self::Still(gather), _) => {
+                let [nx, ny, _] = gather.mask().grid().dim;
+                let slices = gather.mask().voxels().iter().map(|voxel| (*voxel as usize / (nx * ny)) as f64);
+                out.iter_mut().zip(slices).for_each(|(out, slice)| *out = slice);
+            }
+        }
+    }
+
     pub(crate) fn registration(&self) -> Option<&RegistrationReport> {
         match self {
             Self::Still(_) => None,
@@ -185,6 +198,12 @@ impl Tracker {
         self.begun = true;
         if let Some(head) = &mut self.head {
             head.corrector.accept(estimate);
+        }
+    }
+
+    fn slices(&self, estimate: &MotionEstimate, out: &mut [f64]) {
+        if let Some(head) = &self.head {
+            head.corrector.slices_into(&estimate.rigid, out);
         }
     }
 

@@ -126,6 +126,25 @@ pub enum PreprocessError {
         /// The least number.
         least: usize,
     },
+    /// A volume of a recorded run was refused.
+    #[error("volume {index}: {source}")]
+    InVolume {
+        /// Index in the run, 0-based.
+        index: u32,
+        /// Why.
+        source: Box<PreprocessError>,
+    },
+    /// Slice timing is to be corrected, and nobody said when slices are acquired.
+    #[error(
+        "the recipe's slice_timing.kind = \"linear\" needs the acquisition time of every slice, and the run has none"
+    )]
+    NoSliceTimes,
+    /// Acquisition times that do not fit the run.
+    #[error("slice times: {problem}")]
+    SliceTimes {
+        /// The disagreement, both sides.
+        problem: String,
+    },
     /// Volumes are to be compared with a reference that is not there.
     #[error("the recipe's motion.against = \"session\" compares volumes with a session reference, and there is none")]
     NoSessionReference,
@@ -149,6 +168,14 @@ pub enum PreprocessError {
         /// Index of the volume.
         index: u32,
     },
+}
+
+impl PreprocessError {
+    /// The same error, told of the volume that it happened to.
+    #[must_use]
+    pub fn in_volume(self, index: u32) -> Self {
+        Self::InVolume { index, source: Box::new(self) }
+    }
 }
 
 fn format_dim(grid: &Grid) -> String {

@@ -3,7 +3,7 @@
 //! ```text
 //!   RawVolume ──Alignment──► Pattern ──► RunningMoments ──► VolumeRing or GLM (every volume)
 //!   bytes       motion,      f32[V]      mean, SD           last N     all
-//!               one reading    │                              │
+//!               one reading    │  filters, where a recipe has any
 //!                              └──► VolumeQuality             │
 //!   Event ──────────────────────► due at onset + lag ─────────┴──► TrialBeta ──Normaliser──► z-scored Pattern
 //! ```
@@ -21,8 +21,10 @@ pub mod conformance;
 mod design;
 mod error;
 mod event;
+pub mod filters;
 mod glm;
 mod grid;
+mod hrf_index;
 mod mask;
 mod memory;
 mod moments;
@@ -52,6 +54,7 @@ pub use design::{DoubleGamma, DriftBasis, Regressor};
 pub use error::PreprocessError;
 pub use event::{Event, EventChange};
 pub use grid::Grid;
+pub use hrf_index::read_hrf_index;
 pub use mask::{Gather, Mask};
 pub use moments::RunningMoments;
 pub use nifti_io::{Bold, TimeUnit, read_bold};
@@ -62,6 +65,6 @@ pub use plan::RunPlan;
 pub use ring::{RecordedVolume, Slot, VolumeRing};
 pub use run::{RunPreprocessor, TimedVolume, TrialOutcomes};
 pub use stage::Stage;
-pub use stream::{ResidualStream, StreamOutput, StreamVolume};
+pub use stream::{ResidualStream, StreamOutput, StreamSample, StreamVolume};
 pub use volume::{RawVolume, VoxelType};
 pub use zscore::{FrozenZscore, ZscoreTable};

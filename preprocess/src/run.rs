@@ -1,16 +1,17 @@
 //! One run from its first volume to its last beta, offline and online alike: the caller brings the time.
 
 use crate::alignment::{Aligned, Alignment};
+use crate::filters::Filters;
 use crate::memory::Memory;
 use crate::motion::{Motion, RegistrationReport, Rigid};
 use crate::quality::{QualityMeter, Seen, VolumeQuality};
 use crate::trial::{Lag, SAME_TIME_S, Timing, Trial};
 use crate::zscore::require_equal;
 use crate::{
-    Event, EventChange, Mask, Normaliser, Pattern, PreprocessError, RawVolume, RunPlan, RunningMoments, Stage,
-    TrialBeta, TrialMissed, ZscoreTable,
+    Balance, Event, EventChange, Imbalance, Mask, Normaliser, Pattern, PreprocessError, RawVolume, ResidualStream,
+    RunPlan, RunningMoments, Stage, StreamOutput, StreamSample, StreamVolume, TrialBeta, TrialMissed, ZscoreTable,
 };
-use mindeye_config::PreprocessConfig;
+use mindeye_config::{PreprocessConfig, StreamKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub struct RunPreprocessor {
     /// Where the next volume is resampled to, scanner's units; it counts only once `resampled` says how.
     volume: Pattern,
     resampled: Option<Aligned>,
+    filters: Filters,
     meter: QualityMeter,
     quality: VolumeQuality,
     moments: RunningMoments,
@@ -35,6 +37,12 @@ pub struct RunPreprocessor {
     newest: Option<(u32, f64)>,
     trials: BTreeMap<u32, Trial>,
     missed: Vec<TrialMissed>,
+    /// Decoding without trials, where the recipe wants it.
+    stream: Option<ResidualStream>,
+    /// The newest volume is one that the stream has not seen.
+    unstreamed: bool,
+    /// Declared conditions, where the recipe counts them.
+    balance: Option<Balance>,
 }
 
 impl RunPreprocessor {
@@ -60,7 +68,8 @@ impl RunPreprocessor {
     /// mask's grid and motion is not corrected; [`PreprocessError::Time`] if `tr_s` is not positive,
     /// [`PreprocessError::RingTooShort`] if the ring spans less than the recipe looks back plus one TR. With motion
     /// correction [`PreprocessError::TooFewVoxels`] for an axis of fewer than 8 voxels, [`PreprocessError::FlatGrid`], and
-    /// [`PreprocessError::NoSessionReference`] where the recipe compares with one and the plan has none.
+    /// [`PreprocessError::NoSessionReference`] where the recipe compares with one and the plan has none; with slice timing
+    /// [`PreprocessError::NoSliceTimes`] or [`PreprocessError::SliceTimes`].
     pub fn planned(
         recipe: &PreprocessConfig,
         mask: Arc<Mask>,
@@ -72,12 +81,14 @@ impl RunPreprocessor {
         require_equal("z-score table", "mask", "voxels", zscore.voxels(), mask.len())?;
         require_equal_lags(zscore.lags_s(), &recipe.revision_lags_s)?;
         require_long_enough(recipe, tr_s, ring_volumes)?;
+        let zscore_voxels = zscore.voxels();
         Ok(Self {
             memory: Memory::new(recipe, tr_s, ring_volumes, mask.len(), plan)?,
             recipe: recipe.clone(),
             tr_s,
             volume: Pattern::zeros(mask.len()),
             resampled: None,
+            filters: Filters::new(recipe, &mask, tr_s, plan)?,
             meter: QualityMeter::new(mask.len(), plan.volumes.unwrap_or(0) as usize),
             quality: VolumeQuality::default(),
             moments: RunningMoments::new(mask.len()),
@@ -86,6 +97,9 @@ impl RunPreprocessor {
             newest: None,
             trials: BTreeMap::new(),
             missed: Vec::new(),
+            stream: stream_of(recipe, zscore_voxels, tr_s, plan)?,
+            unstreamed: false,
+            balance: balance_of(recipe),
         })
     }
 
@@ -186,7 +200,11 @@ impl RunPreprocessor {
         if let Some(value) = motion.0.into_iter().find(|parameter| !parameter.is_finite()) {
             return Err(PreprocessError::Time { what: "motion", rule: "finite", value });
         }
+        let change = self.meter.change(&self.volume);
+        let mut despiked_voxels = 0;
         if use_ == Use::Kept {
+            let (alignment, volume) = (&self.alignment, &mut self.volume);
+            despiked_voxels = self.filters.apply(volume, start_s, |slices| alignment.slices(&aligned, slices))?;
             self.moments.add(&self.volume)?;
             self.normaliser.volume(start_s + self.recipe.slice_reference * self.tr_s, &self.volume)?;
         }
@@ -200,20 +218,21 @@ impl RunPreprocessor {
                 ring.push_volume(index, start_s, volume, self.moments.mean());
             }
         }
-        self.quality = self.measure(index, pose, &aligned);
+        let seen = Seen { index, change, pose, centre_mm: self.alignment.centre_mm() };
+        self.quality = VolumeQuality { despiked_voxels, ..self.measure(&seen, &aligned) };
         self.alignment.accept(&aligned);
         self.newest = Some((index, start_s));
         self.resampled = None;
+        self.unstreamed = use_ == Use::Kept;
         Ok(())
     }
 
-    fn measure(&mut self, index: u32, pose: Option<(Motion, Rigid)>, aligned: &Aligned) -> VolumeQuality {
-        let seen = Seen { index, pattern: &self.volume, pose, centre_mm: self.alignment.centre_mm() };
+    fn measure(&mut self, seen: &Seen, aligned: &Aligned) -> VolumeQuality {
         VolumeQuality {
             residual_percent: aligned.estimate.map(|estimate| estimate.residual_percent),
             converged: aligned.estimate.map(|estimate| estimate.converged),
             out_of_field: aligned.out_of_field,
-            ..self.meter.measure(&seen, &self.moments)
+            ..self.meter.measure(seen, &self.moments)
         }
     }
 
@@ -286,6 +305,45 @@ impl RunPreprocessor {
             .expect("`new` holds the table to the mask's voxels and the recipe's lags, and the beta comes from them")
     }
 
+    /// The newest volume's sample of the stream; to be asked once after every [`advance`](Self::advance), because its
+    /// nuisance model and its baseline are made of the volumes that it was asked for. `None` where the recipe has no stream,
+    /// where the newest volume is censored, and when it was asked before.
+    ///
+    /// # Errors
+    /// None that a volume taken in can meet; the signature is that of the stage.
+    pub fn stream(&mut self) -> Result<Option<StreamSample>, PreprocessError> {
+        let (Some(stream), Some((index, start_s)), true) = (&mut self.stream, self.newest, self.unstreamed) else {
+            return Ok(None);
+        };
+        self.unstreamed = false;
+        let motion = self.quality.motion.unwrap_or(Motion::STILL);
+        let mut output = StreamOutput::NotYet;
+        stream.process_into(&StreamVolume { index, start_s, motion, pattern: &self.volume }, &mut output)?;
+        let sampled_s = start_s + self.recipe.slice_reference * self.tr_s;
+        Ok(Some(StreamSample { index, sampled_s, shown_s: sampled_s - self.recipe.stream.lag_s, output }))
+    }
+
+    /// Declares the condition of the next trial, a bare number from 0, and returns a warning where the last trials lean to
+    /// one condition, so that a policy that follows the run would take its evidence away. `None` also where the recipe
+    /// declares no conditions. No beta knows of it.
+    ///
+    /// # Errors
+    /// [`PreprocessError::Disagree`] for a condition beyond the recipe's number of them.
+    pub fn declare_condition(&mut self, condition: u16) -> Result<Option<Imbalance>, PreprocessError> {
+        let conditions = self.recipe.zscore.conditions;
+        let Some(balance) = &mut self.balance else { return Ok(None) };
+        if condition < conditions {
+            return Ok(balance.declare(condition));
+        }
+        Err(PreprocessError::Disagree {
+            left: "declared condition",
+            right: "recipe",
+            what: "conditions, counted from 0",
+            left_value: condition.to_string(),
+            right_value: conditions.to_string(),
+        })
+    }
+
     /// Takes the trials that were due since the last call and have no beta.
     pub fn take_missed(&mut self) -> Vec<TrialMissed> {
         std::mem::take(&mut self.missed)
@@ -309,7 +367,7 @@ impl RunPreprocessor {
         self.quality
     }
 
-    /// The newest volume in the mask, scanner's units, as estimates see it.
+    /// The newest volume in the mask, scanner's units: after [`advance`](Self::advance) as estimates see it, filtered.
     #[must_use]
     pub fn volume(&self) -> &Pattern {
         &self.volume
@@ -322,13 +380,16 @@ impl RunPreprocessor {
         self.alignment.registration()
     }
 
-    /// Bytes that estimates look back on: history and sums of a GLM; 0 for the ring, whose size is set.
+    /// Bytes that estimates look back on: history and sums of a GLM, and of the stream's; 0 for the ring, whose size is
+    /// set.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        match &self.memory {
-            Memory::Ring(_) => 0,
-            Memory::Glm(glm) => glm.bytes(),
-        }
+        let stream = self.stream.as_ref().map_or(0, ResidualStream::bytes);
+        stream
+            + match &self.memory {
+                Memory::Ring(_) => 0,
+                Memory::Glm(glm) => glm.bytes(),
+            }
     }
 }
 
@@ -337,6 +398,23 @@ impl RunPreprocessor {
 enum Use {
     Kept,
     Censored,
+}
+
+fn stream_of(
+    recipe: &PreprocessConfig,
+    voxels: usize,
+    tr_s: f64,
+    plan: &RunPlan,
+) -> Result<Option<ResidualStream>, PreprocessError> {
+    match recipe.stream.kind {
+        StreamKind::None => Ok(None),
+        StreamKind::Residual => ResidualStream::new(recipe, voxels, tr_s, plan, recipe.stream.baseline_s).map(Some),
+    }
+}
+
+fn balance_of(recipe: &PreprocessConfig) -> Option<Balance> {
+    let zscore = &recipe.zscore;
+    (zscore.conditions >= 2).then(|| Balance::new(zscore.conditions, zscore.balance_trials.max(1) as usize))
 }
 
 fn require_equal_lags(table: &[f64], recipe: &[f64]) -> Result<(), PreprocessError> {
@@ -410,12 +488,16 @@ impl Stage for RunPreprocessor {
     fn reset(&mut self) {
         self.resampled = None;
         self.alignment.reset();
+        self.filters.reset();
         self.meter.reset();
         self.quality = VolumeQuality::default();
         self.moments.reset();
         self.memory.reset();
         self.normaliser.reset();
         self.newest = None;
+        self.stream.iter_mut().for_each(Stage::reset);
+        self.unstreamed = false;
+        self.balance = balance_of(&self.recipe);
         self.missed.clear();
         for trial in self.trials.values_mut() {
             *trial = Trial::new(trial.event);

@@ -53,6 +53,19 @@ pub enum StreamOutput {
     },
 }
 
+/// The stream's answer to one volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamSample {
+    /// Index of the volume.
+    pub index: u32,
+    /// When it was sampled, seconds since volume 0.
+    pub sampled_s: f64,
+    /// What was shown then is what it describes: `sampled_s` − `stream.lag_s`.
+    pub shown_s: f64,
+    /// The z-scores, once there are any.
+    pub output: StreamOutput,
+}
+
 /// Below this share of noise a residual is rounding.
 const LEAST_NOISE: f64 = 1e-6;
 
@@ -93,6 +106,11 @@ impl ResidualStream {
             baseline: RunningMoments::new(voxels),
             newest: None,
         })
+    }
+
+    /// Bytes that the nuisance model holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.nuisance.bytes()
     }
 
     fn check(&self, volume: &StreamVolume<'_>) -> Result<(), PreprocessError> {

@@ -290,11 +290,25 @@ fn every_bad_input_has_its_status_one_line_and_leaves_nothing_behind() {
             "--decode-after-s: 6 s, but the recipe's first beta comes 7.5 s",
         ),
         (
-            "motion columns",
-            &|room| write(room, "r.toml", &glm_with_motion()),
+            "motion in two slices",
+            &|room| write(room, "r.toml", &glm_with_motion("first-volume")),
             &["--config", "r.toml"],
-            69,
-            "motion.kind of the recipe asks for, is not in this version",
+            65,
+            "the run has 4 voxels along x; motion correction needs 8 or more: switch it off",
+        ),
+        (
+            "confounds without motion",
+            &|room| write(room, "r.toml", &glm_with_motion("first-volume").replace("rigid", "none")),
+            &["--config", "r.toml"],
+            64,
+            "key `confounds.kind`: \"motion6\" needs motion.kind = \"rigid\"",
+        ),
+        (
+            "no session to compare with",
+            &|room| write(room, "r.toml", &glm_with_motion("session")),
+            &["--config", "r.toml"],
+            64,
+            "--reference: the recipe's motion.against = \"session\" compares volumes with one",
         ),
         ("no header", &|room| write(room, "bold.nii", "short"), &[], 65, "bold.nii: a NIfTI-1 header has 348 bytes"),
         ("not NIfTI-1", &|room| room.patch("bold.nii", 0, &540i32.to_le_bytes()), &[], 65, "bold.nii: "),
@@ -383,10 +397,10 @@ fn small_grid() -> Grid {
     Grid { dim: [2, 1, 1], ..grid() }
 }
 
-fn glm_with_motion() -> String {
+fn glm_with_motion(against: &str) -> String {
     "revision_lags_s = [7.5]\n[beta]\nkind = \"lsa\"\n[hrf]\nkind = \"glover\"\n[confounds]\nkind = \"motion6\"\n\
-     [motion]\nkind = \"rigid\"\n[zscore]\npolicy = \"frozen-per-lag\"\n"
-        .into()
+     [motion]\nkind = \"rigid\"\nagainst = \"AGAINST\"\n[zscore]\npolicy = \"frozen-per-lag\"\n"
+        .replace("AGAINST", against)
 }
 
 /// No sform, no qform, and a voxel of width 0.

@@ -254,3 +254,17 @@ fn a_volume_of_another_grid_is_refused() {
     let error = run.resample(raw).unwrap_err().to_string();
     assert_eq!(error, "volume and mask disagree in voxels of the grid: 4 against 3");
 }
+
+#[test]
+fn declared_conditions_that_lean_to_one_are_warned_of_where_the_recipe_counts_them() {
+    let silent = &mut run(&recipe(0.0), 1, TR_S, 16);
+    assert!((0..40).all(|_| silent.declare_condition(7).unwrap().is_none()), "nothing was declared in the recipe");
+    let mut counting = recipe(0.0);
+    counting.zscore.policy = mindeye_config::ZscorePolicy::LeaveCurrentOut;
+    counting.zscore.conditions = 2;
+    let mut run = run(&counting, 1, TR_S, 16);
+    let warned = (0..40).find_map(|_| run.declare_condition(1).unwrap()).unwrap();
+    assert_eq!((warned.condition, warned.trials), (1, 10));
+    let error = run.declare_condition(2).unwrap_err().to_string();
+    assert_eq!(error, "declared condition and recipe disagree in conditions, counted from 0: 2 against 2");
+}

@@ -154,3 +154,34 @@ fn a_constant_voxel_is_counted_and_a_stream_without_a_baseline_is_refused() {
     let error = ResidualStream::new(&recipe, 2, 1.5, &plan(), [60.0, 60.0]).err().unwrap().to_string();
     assert_eq!(error, "end of the baseline must be after its begin, found 60");
 }
+
+/// The daemon's one call per volume is the stage itself, fed with what the run has.
+#[test]
+fn a_run_streams_what_the_stage_gives() {
+    let run = quiet();
+    let recipe = PreprocessConfig {
+        stream: mindeye_config::StreamConfig {
+            kind: mindeye_config::StreamKind::Residual,
+            baseline_s: BASELINE_S,
+            lag_s: 5.0,
+        },
+        ..recipe(BetaKind::Lss, &[7.5])
+    };
+    let expected = stream(&recipe, &run);
+    let (mask, table) = (common::mask(8), common::zscore(&recipe, 8, 1.0));
+    let mut live = mindeye_preprocess::RunPreprocessor::planned(&recipe, mask, table, run.tr_s, 32, &plan()).unwrap();
+    assert_eq!(live.stream().unwrap(), None, "no volume has come");
+    let mut samples = 0;
+    for (volume, expected) in run.volumes.iter().zip(expected) {
+        let bytes = common::raw_f32(&volume.values);
+        let raw = mindeye_preprocess::RawVolume::new(mindeye_preprocess::VoxelType::Float32, 10, &bytes).unwrap();
+        live.resample(raw).unwrap();
+        live.advance_with_motion(volume.index, volume.start_s, volume.motion).unwrap();
+        let sample = live.stream().unwrap().unwrap();
+        assert_eq!((sample.index, &sample.output), (volume.index, &expected));
+        assert!((sample.shown_s - (volume.start_s + 0.5 * run.tr_s - 5.0)).abs() < 1e-9 /* sums of seconds */);
+        assert_eq!(live.stream().unwrap(), None, "once per volume");
+        samples += usize::from(expected != StreamOutput::NotYet);
+    }
+    assert!(samples > 20, "{samples} samples after the baseline");
+}

@@ -7,5 +7,5 @@ mod table;
 
 pub use error::BidsError;
 pub use events::{EventRow, event_of, event_rows};
-pub use repetition::{RepetitionTime, TrSource, repetition_time, sidecar_path};
+pub use repetition::{RepetitionTime, TrSource, repetition_time, sidecar_path, slice_timing};
 pub use table::{Row, Table};

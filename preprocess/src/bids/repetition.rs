@@ -85,8 +85,30 @@ pub fn sidecar_path(bold: &Path) -> PathBuf {
     bold.with_file_name(format!("{stem}.json"))
 }
 
+/// `SliceTiming` of the sidecar of the run at `bold`: acquisition time of each slice after the volume's start, seconds.
+/// `None` without a sidecar, or without the field.
+///
+/// # Errors
+/// [`BidsError::Sidecar`] if it is no list of numbers, or that file no JSON.
+pub fn slice_timing(bold: &Path) -> Result<Option<Vec<f64>>, BidsError> {
+    let path = sidecar_path(bold);
+    let Some(value) = sidecar_field(&path, "SliceTiming")? else { return Ok(None) };
+    let times = value.as_array().and_then(|list| list.iter().map(serde_json::Value::as_f64).collect());
+    let wrong =
+        || BidsError::Sidecar { path, problem: format!("SliceTiming must be a list of seconds, found {value}") };
+    times.map(Some).ok_or_else(wrong)
+}
+
 /// `None` without a sidecar, or without a `RepetitionTime` in it.
 fn read_sidecar(path: &Path) -> Result<Option<f64>, BidsError> {
+    let Some(value) = sidecar_field(path, "RepetitionTime")? else { return Ok(None) };
+    let problem = || format!("RepetitionTime must be seconds, found {value}");
+    let wrong = || BidsError::Sidecar { path: path.to_owned(), problem: problem() };
+    value.as_f64().map(Some).ok_or_else(wrong)
+}
+
+/// `None` without a sidecar, or without the field.
+fn sidecar_field(path: &Path, field: &str) -> Result<Option<serde_json::Value>, BidsError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -94,13 +116,7 @@ fn read_sidecar(path: &Path) -> Result<Option<f64>, BidsError> {
     };
     let wrong = |problem: String| BidsError::Sidecar { path: path.to_owned(), problem };
     let sidecar: serde_json::Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    match sidecar.get("RepetitionTime") {
-        None => Ok(None),
-        Some(value) => {
-            let seconds = value.as_f64().ok_or_else(|| wrong(format!("RepetitionTime must be seconds, found {value}")));
-            seconds.map(Some)
-        }
-    }
+    Ok(sidecar.get(field).cloned())
 }
 
 #[cfg(test)]
@@ -145,6 +161,20 @@ mod tests {
                 (got, expected) => panic!("{got:?} instead of {expected:?}"),
             }
         }
+    }
+
+    #[test]
+    fn slice_times_are_a_list_of_seconds_or_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run_bold.nii.gz");
+        assert_eq!(slice_timing(&path).unwrap(), None);
+        let read = |json: &str| {
+            std::fs::write(sidecar_path(&path), json).unwrap();
+            slice_timing(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("{\"RepetitionTime\": 2}"), Ok(None));
+        assert_eq!(read("{\"SliceTiming\": [0, 0.75, 1.5]}"), Ok(Some(vec![0.0, 0.75, 1.5])));
+        assert!(read("{\"SliceTiming\": [0, \"x\"]}").unwrap_err().contains("must be a list of seconds"));
     }
 
     #[test]

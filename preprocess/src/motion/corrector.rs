@@ -161,8 +161,18 @@ impl MotionCorrector {
 
     /// Reads the loaded volume at the mask's voxels under `pose`; returns how many lay out of field.
     pub fn resample_into(&mut self, pose: &Rigid, out: &mut Pattern) -> usize {
-        let to_volume = self.mask_to_session.then(pose.affine()).then(self.estimator.mm_to_voxel());
+        let to_volume = self.mask_to_volume(pose);
         self.resampler.resample(self.estimator.volume(), &to_volume, out)
+    }
+
+    /// Slice of the volume, whole numbers at its middle, in which each mask voxel lies under `pose`.
+    pub fn slices_into(&self, pose: &Rigid, out: &mut [f64]) {
+        self.resampler.slices(&self.mask_to_volume(pose), out);
+    }
+
+    /// Voxel to voxel.
+    fn mask_to_volume(&self, pose: &Rigid) -> Affine {
+        self.mask_to_session.then(pose.affine()).then(self.estimator.mm_to_voxel())
     }
 }
 

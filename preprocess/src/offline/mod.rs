@@ -4,6 +4,8 @@ mod usable;
 
 pub use usable::{UsableVoxels, usable_voxels, volume_values};
 
+use crate::motion::RegistrationReport;
+use crate::quality::VolumeQuality;
 use crate::{
     Event, Mask, MissedReason, Pattern, PreprocessError, RawVolume, RunPlan, RunPreprocessor, RunningMoments,
     TrialBeta, VoxelType, ZscoreTable,
@@ -40,6 +42,8 @@ pub struct RecordedRun<'a> {
     pub volumes: &'a [Vec<u8>],
     /// Trials.
     pub events: &'a [Event],
+    /// Grid, session reference and slice times of the run; its length is that of `volumes`.
+    pub plan: RunPlan,
 }
 
 /// What a run yields.
@@ -51,6 +55,19 @@ pub struct RunBetas {
     pub without: Vec<Unestimated>,
     /// Mean and SD over the whole run, scanner's units.
     pub moments: RunningMoments,
+    /// How the first volume lies to the session reference, where the plan has one and motion is corrected.
+    pub registration: Option<RegistrationReport>,
+}
+
+/// A volume that has gone through the stages.
+#[derive(Debug, Clone, Copy)]
+pub struct SeenVolume<'a> {
+    /// Index in the run, 0-based.
+    pub index: u32,
+    /// Voxels as estimates see them, scanner's units, mask order.
+    pub pattern: &'a Pattern,
+    /// What it is worth.
+    pub quality: VolumeQuality,
 }
 
 /// A trial without a beta.
@@ -95,31 +112,39 @@ impl fmt::Display for NoBeta {
 }
 
 impl RecordedRun<'_> {
-    /// Streams the run; `each_volume` sees every volume's pattern (scanner's units, mask order) as it goes by.
+    /// Streams the run; `each_volume` sees every volume as it goes by.
     ///
     /// # Errors
-    /// As [`RunPreprocessor::planned`], [`resample`](RunPreprocessor::resample) and
-    /// [`due_betas`](RunPreprocessor::due_betas); [`PreprocessError::Disagree`] if the recipe's first lag comes after
+    /// As [`RunPreprocessor::planned`]; [`PreprocessError::InVolume`] around what
+    /// [`estimate_motion`](RunPreprocessor::estimate_motion), [`resample`](RunPreprocessor::resample) or
+    /// [`advance`](RunPreprocessor::advance) refuse; [`PreprocessError::Disagree`] if the recipe's first lag comes after
     /// `decode_after_s`.
     pub fn estimate(
         &self,
         mode: Mode,
-        each_volume: &mut dyn FnMut(u32, &Pattern),
+        each_volume: &mut dyn FnMut(&SeenVolume<'_>),
     ) -> Result<RunBetas, PreprocessError> {
         let recipe = PreprocessConfig { revision_lags_s: self.lags_s(mode)?, ..self.recipe.clone() };
         let mut run = self.start(&recipe)?;
         let mut kept = Kept::default();
         for (index, bytes) in (0u32..).zip(self.volumes) {
-            let raw = RawVolume::new(self.dtype, self.mask.grid().voxel_count(), bytes)?;
-            run.resample(raw)?;
-            run.advance(index, f64::from(index) * self.tr_s)?;
+            self.take_in(&mut run, index, bytes).map_err(|error| error.in_volume(index))?;
             kept.take(&mut run, mode)?;
-            each_volume(index, run.volume());
+            each_volume(&SeenVolume { index, pattern: run.volume(), quality: run.volume_quality() });
         }
         if mode == Mode::Offline {
             kept.take_whole_run(&mut run);
         }
-        Ok(self.sum_up(kept, mode, &recipe, run.moments().clone()))
+        let (moments, registration) = (run.moments().clone(), run.registration().cloned());
+        Ok(RunBetas { moments, registration, ..self.sum_up(kept, mode, &recipe) })
+    }
+
+    fn take_in(&self, run: &mut RunPreprocessor, index: u32, bytes: &[u8]) -> Result<(), PreprocessError> {
+        let grid = self.plan.run_grid.as_ref().unwrap_or(self.mask.grid());
+        let raw = RawVolume::new(self.dtype, grid.voxel_count(), bytes)?;
+        run.estimate_motion(&raw)?;
+        run.resample(raw)?;
+        run.advance(index, f64::from(index) * self.tr_s)
     }
 
     /// End of the last volume's acquisition, seconds since the start of volume 0.
@@ -156,7 +181,7 @@ impl RecordedRun<'_> {
         let numbers = lags_s.len() * voxels;
         let zscore = ZscoreTable::new(lags_s, voxels, vec![0.0; numbers], vec![1.0; numbers])?;
         let ring_volumes = (recipe.memory_s() / self.tr_s).ceil() as usize + 2;
-        let plan = RunPlan { volumes: Some(self.volumes.len() as u32), ..RunPlan::default() };
+        let plan = RunPlan { volumes: Some(self.volumes.len() as u32), ..self.plan.clone() };
         let (mask, zscore) = (self.mask.clone(), Arc::new(zscore));
         let mut run = RunPreprocessor::planned(recipe, mask, zscore, self.tr_s, ring_volumes, &plan)?;
         for event in self.events.iter().filter(|event| event.onset_s < self.end_s()) {
@@ -165,7 +190,7 @@ impl RecordedRun<'_> {
         Ok(run)
     }
 
-    fn sum_up(&self, kept: Kept, mode: Mode, recipe: &PreprocessConfig, moments: RunningMoments) -> RunBetas {
+    fn sum_up(&self, kept: Kept, mode: Mode, recipe: &PreprocessConfig) -> RunBetas {
         let end_s = self.end_s();
         let reason = |event: &Event| match kept.missed.get(&event.trial) {
             _ if event.onset_s >= end_s => NoBeta::AfterRun { end_s },
@@ -176,7 +201,8 @@ impl RecordedRun<'_> {
         let without = self.events.iter().filter(|event| !kept.betas.contains_key(&event.trial));
         let mut without: Vec<_> = without.map(|event| Unestimated { event: *event, reason: reason(event) }).collect();
         without.sort_by_key(|trial| trial.event.trial);
-        RunBetas { betas: kept.betas.into_values().collect(), without, moments }
+        let betas = kept.betas.into_values().collect();
+        RunBetas { betas, without, moments: RunningMoments::new(0), registration: None }
     }
 }
 

@@ -18,6 +18,13 @@ pub struct UsableVoxels {
 }
 
 impl UsableVoxels {
+    /// All of `mask`: for a run whose volumes are not on the mask's grid before their head has been found.
+    #[must_use]
+    pub fn all(mask: &Mask) -> Self {
+        let positions = (0..mask.len()).collect();
+        Self { mask: mask.clone(), positions, whole: mask.len(), not_finite: 0, constant: 0 }
+    }
+
     /// Voxels left out.
     #[must_use]
     pub fn excluded(&self) -> usize {

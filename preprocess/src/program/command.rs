@@ -31,6 +31,9 @@ pub(crate) struct RunArguments {
     /// EPI volume on the mask's grid to align the run with.
     #[arg(long)]
     pub(crate) reference: Option<PathBuf>,
+    /// Member of the HRF library of each voxel, on the mask's grid; for hrf.kind = "library".
+    #[arg(long)]
+    pub(crate) hrf_index: Option<PathBuf>,
     /// Recipe, as a bundle's preprocess.toml [default: window 4 to 8 s after onset, estimated at 7.5 s].
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,

@@ -2,8 +2,10 @@
 
 use crate::program::summary::mode_name;
 use crate::program::{Facts, ProgramError, staging};
+use mindeye_config::MotionReference;
 use mindeye_preprocess::offline::Mode;
-use mindeye_preprocess::write_bold;
+use mindeye_preprocess::quality::VolumeQuality;
+use mindeye_preprocess::{Mask, Pattern, PreprocessError, VoxelType, write_bold};
 use ndarray::Array2;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -12,17 +14,35 @@ use std::path::Path;
 pub(crate) fn write(facts: &Facts, folder: &Path) -> Result<(), ProgramError> {
     staging::write(folder, "dataset_description.json", pretty(&description()))?;
     staging::write(folder, "desc-confounds_timeseries.tsv", confounds(facts))?;
-    staging::write(folder, "desc-confounds_timeseries.json", pretty(&confound_columns()))?;
+    staging::write(folder, "desc-confounds_timeseries.json", pretty(&confound_columns(facts)))?;
     staging::write(folder, "betas.tsv", beta_table(facts))?;
     staging::write(folder, "betas.json", pretty(&beta_sidecar(facts)))?;
     write_betas(facts, &folder.join("betas.npy"))?;
     if facts.inputs.write_bold {
-        let bold = &facts.inputs.bold;
         let path = folder.join("desc-preproc_bold.nii.gz");
-        let written = write_bold(&path, &bold.grid, facts.inputs.tr.tr_s, bold.dtype, &bold.volumes);
-        written.map_err(|error| staging::unwritable(&path)(std::io::Error::other(error)))?;
+        bold(facts, &path).map_err(|error| staging::unwritable(&path)(std::io::Error::other(error)))?;
     }
     Ok(())
+}
+
+/// The run as estimates saw it: on the mask's grid with 0 outside the mask, or as it was read where no stage changed it.
+fn bold(facts: &Facts, path: &Path) -> Result<(), PreprocessError> {
+    let (bold, tr_s) = (&facts.inputs.bold, facts.inputs.tr.tr_s);
+    if !facts.inputs.changes_volumes() {
+        return write_bold(path, &bold.grid, tr_s, bold.dtype, &bold.volumes);
+    }
+    let mask = &facts.inputs.usable.mask;
+    let volumes: Vec<Vec<u8>> = facts.patterns.iter().map(|pattern| on_grid(mask, pattern)).collect();
+    write_bold(path, mask.grid(), tr_s, VoxelType::Float32, &volumes)
+}
+
+/// Raw float32 of a pattern, 0 outside the mask.
+fn on_grid(mask: &Mask, pattern: &Pattern) -> Vec<u8> {
+    let mut bytes = vec![0; 4 * mask.grid().voxel_count()];
+    for (voxel, value) in mask.voxels().iter().zip(&pattern.0) {
+        bytes[4 * *voxel as usize..][..4].copy_from_slice(&value.to_le_bytes());
+    }
+    bytes
 }
 
 fn description() -> Value {
@@ -37,29 +57,58 @@ fn description() -> Value {
 /// Translations and rotations as fMRIPrep names them.
 const MOTION: [&str; 6] = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"];
 
+/// What is told of each volume after the six, with unit and meaning.
+const COLUMNS: [(&str, &str, &str); 8] = [
+    ("framewise_displacement", "Power 2012, rotations on a sphere of 50 mm", "mm"),
+    ("dvars", "RMS over the mask of the change since the volume before", "percent of the run's mean signal"),
+    ("global_signal", "mean over the mask", "scanner"),
+    ("rmsd", "Jenkinson 1999, RMS displacement since the volume before over a sphere of 80 mm", "mm"),
+    ("motion_residual", "weighted RMS difference to what the volume was compared with", "percent of its mean"),
+    ("motion_converged", "1 where the estimate of motion settled, 0 where it was used as it was found", "none"),
+    ("out_of_field", "mask voxels more than half a voxel outside the volume, which hold its edge", "voxels"),
+    ("spike", "1 where the live DVARS lay above the upper quartile so far by 1.5 interquartile ranges", "none"),
+];
+
 /// One line per volume; `n/a` for what is not known of it.
 fn confounds(facts: &Facts) -> String {
-    let quality = &facts.quality;
-    let mut table = format!("{}\tframewise_displacement\tdvars\tglobal_signal\n", MOTION.join("\t"));
-    for (dvars, global_signal) in quality.dvars.iter().zip(&quality.global_signal) {
-        let dvars = dvars.map_or("n/a".into(), |dvars| format!("{dvars:.6}"));
-        table.push_str(&format!("{}{dvars}\t{global_signal:.6}\n", "n/a\t".repeat(MOTION.len() + 1)));
+    let names: Vec<&str> = MOTION.into_iter().chain(COLUMNS.map(|(name, ..)| name)).collect();
+    let mut table = names.join("\t") + "\n";
+    for at in 0..facts.quality.volumes.len() {
+        table.push_str(&(confounds_of(facts, at).join("\t") + "\n"));
     }
     table
 }
 
-fn confound_columns() -> Value {
+fn confounds_of(facts: &Facts, at: usize) -> Vec<String> {
+    let (quality, volume) = (&facts.quality, &facts.quality.volumes[at]);
+    let known = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.6}"));
+    let flag = |flag: bool| u8::from(flag).to_string();
+    let six = (0..6).map(|parameter| known(volume.motion.map(|motion| motion.0[parameter])));
+    let VolumeQuality { framewise_displacement_mm, fd_jenkinson_mm, residual_percent, converged, .. } = *volume;
+    let rest = [
+        known(framewise_displacement_mm),
+        known(quality.dvars[at]),
+        known(Some(quality.global_signal[at])),
+        known(fd_jenkinson_mm),
+        known(residual_percent),
+        converged.map_or("n/a".into(), flag),
+        volume.motion.map_or("n/a".into(), |_| volume.out_of_field.to_string()),
+        flag(volume.spike),
+    ];
+    six.chain(rest).collect()
+}
+
+fn confound_columns(facts: &Facts) -> Value {
     let column = |description: &str, units: &str| json!({ "Description": description, "Units": units });
+    let against = match facts.inputs.recipe.motion.against {
+        MotionReference::FirstVolume => "head motion against the run's first volume, RAS+, about its grid's centre",
+        MotionReference::Session => "head motion against the session reference, RAS+, about its grid's centre",
+    };
     let mut columns = serde_json::Map::new();
     for (name, unit) in MOTION.into_iter().zip(["mm", "mm", "mm", "rad", "rad", "rad"]) {
-        columns.insert(name.into(), column("head motion against the reference, RAS+", unit));
+        columns.insert(name.into(), column(against, unit));
     }
-    let rows = [
-        ("framewise_displacement", "Power 2012, rotations on a sphere of 50 mm", "mm"),
-        ("dvars", "RMS over the mask of the change since the volume before", "percent of the run's mean signal"),
-        ("global_signal", "mean over the mask", "scanner"),
-    ];
-    rows.into_iter().for_each(|(name, what, unit)| drop(columns.insert(name.into(), column(what, unit))));
+    COLUMNS.into_iter().for_each(|(name, what, unit)| drop(columns.insert(name.into(), column(what, unit))));
     columns.into()
 }
 
@@ -94,6 +143,7 @@ fn beta_sidecar(facts: &Facts) -> Value {
         "recipe": inputs.recipe,
         "tr": { "seconds": inputs.tr.tr_s, "source": inputs.tr.source },
         "clock": "nominal",
+        "registration": run.registration,
         "voxels_excluded": { "not_finite": inputs.usable.not_finite, "constant": inputs.usable.constant },
         "trials_without_beta": without.collect::<Vec<_>>(),
         "notes": facts.notes,

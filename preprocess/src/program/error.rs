@@ -38,9 +38,6 @@ pub(crate) enum ProgramError {
     /// A file cannot be hashed.
     #[error("{}: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    /// A recipe asks for a step that is not there yet.
-    #[error("{what} is not in this version; {instead}")]
-    NotYet { what: String, instead: &'static str },
     /// Not one trial could be estimated.
     #[error(
         "{}: no beta for any of {trials} trials in {volumes} volumes of {tr_s} s; {first}",
@@ -60,7 +57,6 @@ impl ProgramError {
             Self::Bids(BidsError::ImpossibleTr { source_of_tr: TrSource::Configuration, .. }) => Exit::Usage,
             Self::Bids(_) | Self::Preprocess(_) | Self::Grids { .. } | Self::Unreadable { .. } => Exit::Data,
             Self::TooFewVolumes { .. } | Self::NoBeta { .. } => Exit::Data,
-            Self::NotYet { .. } => Exit::Unavailable,
             Self::Unwritable { .. } => Exit::Other,
         }
     }

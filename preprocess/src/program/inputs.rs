@@ -3,13 +3,16 @@
 use crate::program::ProgramError;
 use crate::program::command::{ModeArgument, RunArguments};
 use mindeye_config::{
-    BetaConfig, DeadlineConfig, MotionKind, PreprocessConfig, Sha256, VolumeConfig, load, sha256_of_file,
+    BetaConfig, DeadlineConfig, MotionKind, MotionReference, PreprocessConfig, Sha256, VolumeConfig, load,
+    sha256_of_file,
 };
-use mindeye_preprocess::bids::{RepetitionTime, Table, event_rows, repetition_time, sidecar_path};
+use mindeye_preprocess::bids::{RepetitionTime, Table, event_rows, repetition_time, sidecar_path, slice_timing};
+use mindeye_preprocess::motion::SessionReference;
 use mindeye_preprocess::offline::{Mode, UsableVoxels, usable_voxels};
-use mindeye_preprocess::{AffineSource, Bold, Event, Mask, read_bold};
+use mindeye_preprocess::{AffineSource, Bold, Event, Mask, read_bold, read_hrf_index};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A trial and, for the report alone, what the table says was shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +42,12 @@ pub(crate) struct Inputs {
     pub(crate) trials: Vec<Trial>,
     pub(crate) recipe: PreprocessConfig,
     pub(crate) mode: Mode,
-    pub(crate) has_reference: bool,
+    /// Acquisition time of each slice, where the sidecar has it, seconds.
+    pub(crate) slice_timing_s: Option<Vec<f64>>,
+    /// Member of the HRF library, by usable voxel.
+    pub(crate) hrf_index: Option<Arc<Vec<u8>>>,
+    /// What the run is registered to; without motion correction it is checked and not used.
+    pub(crate) reference: Option<Arc<SessionReference>>,
     pub(crate) write_bold: bool,
     pub(crate) files: Vec<InputFile>,
 }
@@ -52,16 +60,21 @@ impl Inputs {
         let named = named_files(arguments);
         require_files(&named)?;
         let (recipe, mode) = (recipe(arguments)?, mode(arguments)?);
-        require_known_motion(&recipe)?;
         require_a_lag(&recipe, mode)?;
         let trials = read_trials(&arguments.events)?;
         let bold = read_run(&arguments.bold)?;
         let tr = repetition_time(recipe.tr_s, &arguments.bold, &bold)?;
-        let (mask, mask_affine) = read_mask(&arguments.mask, &arguments.bold, &bold)?;
-        if let Some(reference) = &arguments.reference {
-            check_reference(reference, &arguments.mask, &mask, mask_affine)?;
+        let (mask, mask_affine) = read_mask(&arguments.mask)?;
+        let reference = read_reference(arguments, &mask, mask_affine)?;
+        require_session_reference(&recipe, arguments)?;
+        let moved = recipe.motion.kind == MotionKind::Rigid;
+        if !(moved && reference.is_some()) {
+            let bold_place = (&*arguments.bold, &bold.grid, bold.affine_source);
+            require_one_grid((&arguments.mask, mask.grid(), mask_affine), bold_place)?;
         }
-        let usable = usable_voxels(&bold, &mask)?;
+        let usable = if moved { UsableVoxels::all(&mask) } else { usable_voxels(&bold, &mask)? };
+        let hrf_index = arguments.hrf_index.as_ref().map(|path| read_hrf_index(path, &usable.mask)).transpose()?;
+        let hrf_index = hrf_index.map(Arc::new);
         let files = hash_files(&named, &arguments.bold)?;
         Ok(Self {
             bold_path: arguments.bold.clone(),
@@ -73,10 +86,27 @@ impl Inputs {
             trials,
             recipe,
             mode,
-            has_reference: arguments.reference.is_some(),
+            slice_timing_s: slice_timing(&arguments.bold)?,
+            hrf_index,
+            reference,
             write_bold: arguments.write_bold,
             files,
         })
+    }
+
+    /// Whether volumes are read where the head is.
+    pub(crate) fn corrects_motion(&self) -> bool {
+        self.recipe.motion.kind == MotionKind::Rigid
+    }
+
+    /// Whether what estimates see is not what was read.
+    pub(crate) fn changes_volumes(&self) -> bool {
+        let (recipe, plain) = (&self.recipe, PreprocessConfig::new(vec![1.0], BetaConfig::default()));
+        let filters = recipe.despike != plain.despike
+            || recipe.slice_timing != plain.slice_timing
+            || recipe.smoothing != plain.smoothing
+            || recipe.averaging != plain.averaging;
+        self.corrects_motion() || filters
     }
 
     /// Length of the run, seconds.
@@ -97,6 +127,7 @@ fn named_files(arguments: &RunArguments) -> Vec<(&'static str, &'static str, Pat
         ("mask", "--mask", arguments.mask.clone()),
     ];
     files.extend(arguments.reference.iter().map(|path| ("reference", "--reference", path.clone())));
+    files.extend(arguments.hrf_index.iter().map(|path| ("hrf-index", "--hrf-index", path.clone())));
     files.extend(arguments.config.iter().map(|path| ("config", "--config", path.clone())));
     files
 }
@@ -131,13 +162,15 @@ fn recipe(arguments: &RunArguments) -> Result<PreprocessConfig, ProgramError> {
     Ok(recipe)
 }
 
-/// Without it the betas would be another estimator's than the one that was asked for.
-fn require_known_motion(recipe: &PreprocessConfig) -> Result<(), ProgramError> {
-    if recipe.motion.kind == MotionKind::None {
+/// A bundle always has one; here it is a flag.
+fn require_session_reference(recipe: &PreprocessConfig, arguments: &RunArguments) -> Result<(), ProgramError> {
+    let motion = &recipe.motion;
+    let compared = motion.kind == MotionKind::Rigid && motion.against == MotionReference::Session;
+    if !compared || arguments.reference.is_some() {
         return Ok(());
     }
-    let what = "head motion, which motion.kind of the recipe asks for,".into();
-    Err(ProgramError::NotYet { what, instead: "leave [motion] out" })
+    let message = "the recipe's motion.against = \"session\" compares volumes with one, and none was given".into();
+    Err(ProgramError::Flag { flag: "--reference", message })
 }
 
 /// As the daemon does with a bundle's recipe.
@@ -189,16 +222,20 @@ fn read_run(path: &Path) -> Result<Bold, ProgramError> {
     Ok(bold)
 }
 
-fn read_mask(path: &Path, bold_path: &Path, bold: &Bold) -> Result<(Mask, AffineSource), ProgramError> {
-    let mask = Mask::read(path)?;
-    let source = read_bold(path)?.affine_source;
-    require_one_grid((path, mask.grid(), source), (bold_path, &bold.grid, bold.affine_source))?;
-    Ok((mask, source))
+fn read_mask(path: &Path) -> Result<(Mask, AffineSource), ProgramError> {
+    Ok((Mask::read(path)?, read_bold(path)?.affine_source))
 }
 
-fn check_reference(path: &Path, mask_path: &Path, mask: &Mask, source: AffineSource) -> Result<(), ProgramError> {
-    let reference = read_bold(path)?;
-    require_one_grid((path, &reference.grid, reference.affine_source), (mask_path, mask.grid(), source))
+fn read_reference(
+    arguments: &RunArguments,
+    mask: &Mask,
+    mask_affine: AffineSource,
+) -> Result<Option<Arc<SessionReference>>, ProgramError> {
+    let Some(path) = &arguments.reference else { return Ok(None) };
+    let source = read_bold(path)?.affine_source;
+    let reference = SessionReference::read(path)?;
+    require_one_grid((path, reference.volume.grid(), source), (&arguments.mask, mask.grid(), mask_affine))?;
+    Ok(Some(Arc::new(reference)))
 }
 
 type Placed<'a> = (&'a Path, &'a mindeye_preprocess::Grid, AffineSource);

@@ -16,8 +16,8 @@ pub(crate) use inputs::Inputs;
 pub(crate) use quality::{Carpet, Quality, quantile};
 
 use command::{RunArguments, Verb};
-use mindeye_preprocess::Event;
 use mindeye_preprocess::offline::{RecordedRun, RunBetas};
+use mindeye_preprocess::{Event, Pattern, RunPlan};
 use progress::Progress;
 use quality::Watch;
 use staging::Staging;
@@ -29,6 +29,8 @@ pub(crate) struct Facts {
     pub(crate) inputs: Inputs,
     pub(crate) run: RunBetas,
     pub(crate) quality: Quality,
+    /// Every volume as estimates saw it, kept where it is to be written and is not the raw one.
+    pub(crate) patterns: Vec<Pattern>,
     /// What a reader must know before believing the numbers, one sentence each.
     pub(crate) notes: Vec<String>,
 }
@@ -60,17 +62,29 @@ fn preprocess(arguments: &RunArguments, progress: &Progress) -> Result<Facts, Pr
         dtype: inputs.bold.dtype,
         volumes: &inputs.bold.volumes,
         events: &events,
+        plan: RunPlan {
+            reference: inputs.reference.clone(),
+            run_grid: Some(inputs.bold.grid.clone()),
+            slice_timing_s: inputs.slice_timing_s.clone(),
+            hrf_index: inputs.hrf_index.clone(),
+            volumes: None,
+        },
     };
     let mut watch = Watch::new(inputs.usable.mask.len());
     progress.volumes("streaming", inputs.bold.volumes.len());
-    let run = recorded.estimate(inputs.mode, &mut |index, pattern| {
-        watch.see(pattern);
-        progress.volume(index);
+    let keep = inputs.write_bold && inputs.changes_volumes();
+    let mut patterns = Vec::new();
+    let run = recorded.estimate(inputs.mode, &mut |seen| {
+        watch.see(seen);
+        if keep {
+            patterns.push(seen.pattern.clone());
+        }
+        progress.volume(seen.index);
     })?;
     let quality = watch.sum_up(&run.moments);
     require_a_beta(&inputs, &run)?;
-    let notes = notes::of(&inputs, &run);
-    Ok(Facts { inputs, run, quality, notes })
+    let notes = notes::of(&inputs, &run, &quality);
+    Ok(Facts { inputs, run, quality, patterns, notes })
 }
 
 /// A run that shows nothing about any trial is the wrong run, the wrong table, or the wrong recipe.

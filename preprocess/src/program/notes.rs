@@ -1,22 +1,71 @@
 //! Counted exclusions and missing steps, one sentence each: on standard error, in the report and in `betas.json` alike.
 
-use crate::program::Inputs;
+use crate::program::{Inputs, Quality};
 use mindeye_preprocess::AffineSource;
 use mindeye_preprocess::offline::{NoBeta, RunBetas};
 
 /// What a reader must know of this run.
-pub(crate) fn of(inputs: &Inputs, run: &RunBetas) -> Vec<String> {
-    let notes = [motion(inputs), written_bold(inputs), place(inputs), tr(inputs), voxels(inputs), zero_means(run)];
+pub(crate) fn of(inputs: &Inputs, run: &RunBetas, quality: &Quality) -> Vec<String> {
+    let notes = [
+        motion(inputs),
+        no_go(run),
+        unsettled(quality),
+        out_of_field(inputs, quality),
+        written_bold(inputs),
+        place(inputs),
+        tr(inputs),
+        voxels(inputs),
+        never_changed(inputs, run),
+        zero_means(run),
+    ];
     notes.into_iter().flatten().chain(trials(inputs, run)).collect()
 }
 
 fn motion(inputs: &Inputs) -> Option<String> {
-    let reference = if inputs.has_reference { "; the reference was checked and not used" } else { "" };
+    if inputs.corrects_motion() {
+        let without = "no --reference: the mask is taken to lie where the run's first volume has it";
+        return inputs.reference.is_none().then(|| without.to_owned());
+    }
+    let reference = if inputs.reference.is_some() { "; the reference was checked and not used" } else { "" };
     Some(format!("head motion was neither estimated nor corrected: its columns are n/a{reference}"))
 }
 
+/// The betas are those of wrong voxels then, and nothing in their numbers would show it.
+fn no_go(run: &RunBetas) -> Option<String> {
+    let registration = run.registration.as_ref().filter(|registration| !registration.go)?;
+    Some(format!("do not use these betas: registration is a no-go, {}", registration.objections.join("; ")))
+}
+
+fn unsettled(quality: &Quality) -> Option<String> {
+    let (unsettled, all) = (quality.unsettled(), quality.volumes.len());
+    (unsettled > 0).then(|| {
+        format!(
+            "head motion did not settle in {unsettled} of {all} volumes (motion_converged is 0): used as it was found"
+        )
+    })
+}
+
+fn out_of_field(inputs: &Inputs, quality: &Quality) -> Option<String> {
+    let (most, all) = (quality.most_out_of_field(), inputs.mask.len());
+    (most > 0).then(|| {
+        format!(
+            "up to {most} of {all} mask voxels lay outside a volume's field of view and hold its nearest edge value"
+        )
+    })
+}
+
+/// Where volumes are resampled, only the end of the run shows which voxels never had a signal.
+fn never_changed(inputs: &Inputs, run: &RunBetas) -> Option<String> {
+    let still = (0..run.moments.mean().len()).filter(|voxel| run.moments.sd(*voxel) == Some(0.0)).count();
+    (still > 0).then(|| format!("{still} of {} mask voxels never change over the run", inputs.mask.len()))
+}
+
 fn written_bold(inputs: &Inputs) -> Option<String> {
-    let told = "desc-preproc_bold.nii.gz has the volumes as they were read: no step changes them yet";
+    let told = if inputs.changes_volumes() {
+        "desc-preproc_bold.nii.gz lies on the mask's grid and is 0 outside the mask"
+    } else {
+        "desc-preproc_bold.nii.gz has the volumes as they were read: no step of the recipe changes them"
+    };
     inputs.write_bold.then(|| told.to_owned())
 }
 

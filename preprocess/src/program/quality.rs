@@ -1,5 +1,7 @@
-//! What people look at before they believe a beta: DVARS, global signal, tSNR and a carpet, gathered as volumes go by.
+//! What people look at before they believe a beta: motion, DVARS, global signal, tSNR and a carpet, as volumes go by.
 
+use mindeye_preprocess::offline::SeenVolume;
+use mindeye_preprocess::quality::VolumeQuality;
 use mindeye_preprocess::{Pattern, RunningMoments};
 
 /// Quality of a run inside the mask.
@@ -12,6 +14,8 @@ pub(crate) struct Quality {
     /// Mean over SD in time of each voxel.
     pub(crate) tsnr: Vec<f32>,
     pub(crate) carpet: Carpet,
+    /// Each volume as the live program would have judged it.
+    pub(crate) volumes: Vec<VolumeQuality>,
 }
 
 /// Time courses of voxels spread evenly over the mask, each with mean 0 and SD 1 over the run.
@@ -31,6 +35,7 @@ pub(crate) struct Watch {
     /// Every so many voxels one goes into the carpet.
     every: usize,
     courses: Vec<Vec<f32>>,
+    volumes: Vec<VolumeQuality>,
 }
 
 impl Watch {
@@ -38,11 +43,20 @@ impl Watch {
     pub(crate) fn new(voxels: usize) -> Self {
         let every = voxels.div_ceil(CARPET_VOXELS).max(1);
         let courses = vec![Vec::new(); voxels.div_ceil(every)];
-        Self { previous: Pattern::default(), global_signal: Vec::new(), change: Vec::new(), every, courses }
+        Self {
+            previous: Pattern::default(),
+            global_signal: Vec::new(),
+            change: Vec::new(),
+            every,
+            courses,
+            volumes: Vec::new(),
+        }
     }
 
     /// Takes note of the next volume.
-    pub(crate) fn see(&mut self, pattern: &Pattern) {
+    pub(crate) fn see(&mut self, seen: &SeenVolume<'_>) {
+        let pattern = seen.pattern;
+        self.volumes.push(seen.quality);
         self.global_signal.push(pattern.mean());
         self.change.push((!self.previous.is_empty()).then(|| rms_change(&self.previous, pattern)));
         for (course, value) in self.courses.iter_mut().zip(pattern.0.iter().step_by(self.every)) {
@@ -58,11 +72,28 @@ impl Watch {
         let dvars = self.change.into_iter().map(|change| change.map(percent).filter(|d| d.is_finite())).collect();
         let tsnr = (0..moments.mean().len()).map(|voxel| tsnr(moments, voxel)).collect();
         let courses = self.courses.into_iter().map(standardised).collect();
-        Quality { global_signal: self.global_signal, dvars, tsnr, carpet: Carpet { courses } }
+        let (global_signal, carpet) = (self.global_signal, Carpet { courses });
+        Quality { global_signal, dvars, tsnr, carpet, volumes: self.volumes }
     }
 }
 
 impl Quality {
+    /// Mean of Power's framewise displacement, mm; `None` without motion.
+    pub(crate) fn mean_fd_mm(&self) -> Option<f64> {
+        let known: Vec<f64> = self.volumes.iter().filter_map(|volume| volume.framewise_displacement_mm).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    }
+
+    /// Volumes whose motion did not settle.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.volumes.iter().filter(|volume| volume.converged == Some(false)).count()
+    }
+
+    /// Most mask voxels out of a volume's field of view.
+    pub(crate) fn most_out_of_field(&self) -> usize {
+        self.volumes.iter().map(|volume| volume.out_of_field).max().unwrap_or(0)
+    }
+
     /// Volumes whose DVARS lies above the upper quartile by 1.5 interquartile ranges, and that bound (the box plot's
     /// rule, as `fsl_motion_outliers` has it).
     pub(crate) fn dvars_outliers(&self) -> Option<(usize, f64)> {
@@ -111,7 +142,7 @@ mod tests {
         let mut moments = RunningMoments::new(2);
         for volume in [[100.0, 100.0], [103.0, 96.0], [103.0, 98.0]] {
             let pattern = Pattern(volume.to_vec());
-            watch.see(&pattern);
+            watch.see(&SeenVolume { index: 0, pattern: &pattern, quality: VolumeQuality::default() });
             moments.add(&pattern).unwrap();
         }
         let quality = watch.sum_up(&moments);
@@ -139,7 +170,7 @@ mod tests {
         let mut moments = RunningMoments::new(1000);
         for t in 0..4 {
             let pattern = Pattern((0..1000).map(|v| (v * (t % 3)) as f32).collect());
-            watch.see(&pattern);
+            watch.see(&SeenVolume { index: 0, pattern: &pattern, quality: VolumeQuality::default() });
             moments.add(&pattern).unwrap();
         }
         let courses = watch.sum_up(&moments).carpet.courses;

@@ -36,12 +36,15 @@ pub struct VolumeQuality {
     pub converged: Option<bool>,
     /// Mask voxels that lay more than half a voxel outside the volume, and hold its nearest edge value.
     pub out_of_field: usize,
+    /// Mask voxels whose value was taken for a spike and replaced; 0 without despiking.
+    pub despiked_voxels: usize,
 }
 
 /// What of a volume the meter is told.
-pub(crate) struct Seen<'a> {
+pub(crate) struct Seen {
     pub(crate) index: u32,
-    pub(crate) pattern: &'a Pattern,
+    /// As [`QualityMeter::change`] told it.
+    pub(crate) change: Option<f64>,
     /// As six numbers and as a map.
     pub(crate) pose: Option<(Motion, Rigid)>,
     /// Centre of the head's grid, RAS+ mm.
@@ -80,10 +83,17 @@ impl QualityMeter {
         }
     }
 
-    /// Measures a volume; `moments` are of the run so far. One pass over the voxels, and a median.
-    pub(crate) fn measure(&mut self, seen: &Seen<'_>, moments: &RunningMoments) -> VolumeQuality {
+    /// RMS change of the aligned volume, before any filter has touched it, since the volume before; `None` for the first.
+    pub(crate) fn change(&mut self, aligned: &Pattern) -> Option<f64> {
+        let change = (!self.pattern.is_empty()).then(|| rms_change(&self.pattern, aligned));
+        self.pattern.0.clone_from(&aligned.0);
+        change
+    }
+
+    /// Measures a volume; `moments` are of the run so far.
+    pub(crate) fn measure(&mut self, seen: &Seen, moments: &RunningMoments) -> VolumeQuality {
         let poses = self.before.and_then(|before| before.pose).zip(seen.pose);
-        let dvars = self.before.and_then(|_| dvars_percent(&self.pattern, seen.pattern, moments));
+        let dvars = seen.change.and_then(|change| percent_of_mean(change, moments));
         let spike = dvars.is_some_and(|dvars| self.take_spike(dvars));
         self.spikes += u32::from(spike);
         let quality = VolumeQuality {
@@ -99,7 +109,6 @@ impl QualityMeter {
             ..VolumeQuality::default()
         };
         self.before = Some(Before { index: seen.index, pose: seen.pose });
-        self.pattern.0.clone_from(&seen.pattern.0);
         quality
     }
 
@@ -113,15 +122,21 @@ impl QualityMeter {
 
     pub(crate) fn reset(&mut self) {
         (self.before, self.spikes) = (None, 0);
+        self.pattern.0.clear();
         self.dvars.clear();
     }
 }
 
-/// 100 √⟨(y_t − y_{t−1})²⟩ / |⟨μ⟩|; `None` where the mean signal is 0.
-fn dvars_percent(before: &Pattern, now: &Pattern, moments: &RunningMoments) -> Option<f64> {
+/// √⟨(y_t − y_{t−1})²⟩.
+fn rms_change(before: &Pattern, now: &Pattern) -> f64 {
     let squares: f64 = before.0.iter().zip(&now.0).map(|(a, b)| (f64::from(*b) - f64::from(*a)).powi(2)).sum();
-    let mean = moments.mean().iter().sum::<f64>() / now.len() as f64;
-    let percent = 100.0 * (squares / now.len() as f64).sqrt() / mean.abs();
+    (squares / now.len() as f64).sqrt()
+}
+
+/// 100 c/|⟨μ⟩|; `None` where the mean signal is 0.
+fn percent_of_mean(change: f64, moments: &RunningMoments) -> Option<f64> {
+    let mean = moments.mean().iter().sum::<f64>() / moments.mean().len() as f64;
+    let percent = 100.0 * change / mean.abs();
     percent.is_finite().then_some(percent)
 }
 
@@ -145,7 +160,8 @@ mod tests {
         moments.add(&pattern).unwrap();
         let motion = Motion([0.1 * f64::from(index), 0.0, 0.0, 0.0, 0.0, 0.0]);
         let pose = Some((motion, motion.about([0.0; 3])));
-        meter.measure(&Seen { index, pattern: &pattern, pose, centre_mm: [0.0; 3] }, moments)
+        let change = meter.change(&pattern);
+        meter.measure(&Seen { index, change, pose, centre_mm: [0.0; 3] }, moments)
     }
 
     #[test]

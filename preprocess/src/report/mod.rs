@@ -7,6 +7,7 @@ mod montage;
 mod page;
 mod peaks;
 mod png;
+mod registration_section;
 mod reliability;
 mod reliability_section;
 mod timeline;
@@ -31,6 +32,7 @@ pub(crate) fn page(facts: &Facts) -> String {
     page.section("What was done", &words::steps(facts));
     page.section("What to know before believing it", &notice(&facts.notes));
     page.section("The run, volume by volume", &timeline_section(facts, &types));
+    page.section("Where the run lies in the reference", &registration_section::html(facts, &view));
     page.section("Signal to noise", &tsnr_section(facts, &view));
     page.section("Single-trial betas", &beta_section(facts, &view, &types));
     page.section("Do betas of one kind agree?", &reliability_section::html(facts, &types));
@@ -40,12 +42,18 @@ pub(crate) fn page(facts: &Facts) -> String {
 }
 
 fn timeline_section(facts: &Facts, types: &TrialTypes) -> String {
-    let caption = "All panels share the time axis. Trials: from onset to end. Global signal: mean over the mask. DVARS: \
-                   root mean square over the mask of the change since the volume before; the dashed line is the upper \
-                   quartile plus 1.5 interquartile ranges. Carpet: voxels from the lowest slice (bottom) to the highest \
+    let motion = if facts.inputs.corrects_motion() {
+        "Head shift and turn: x to the right, y forward, z up (turns about these axes). Framewise displacement: how far \
+         the head moved since the volume before (Power 2012); dashed, 0.5 mm. "
+    } else {
+        ""
+    };
+    let caption = "DVARS: root mean square over the mask of the change since the volume before; dashed, the upper \
+                   quartile plus 1.5 interquartile ranges. Global signal: mean over the mask. Carpet: voxels from the lowest slice (bottom) to the highest \
                    (top), each with mean 0 and SD 1 over the run, black −2 to white +2; a dark or bright column is a \
                    volume in which the whole head changed.";
-    types.legend() + &figure(&timeline::svg(facts, types), caption)
+    let caption = format!("All panels share the time axis. Trials: from onset to end. {motion}{caption}");
+    types.legend() + &figure(&timeline::svg(facts, types), &caption)
 }
 
 fn tsnr_section(facts: &Facts, view: &View) -> String {

@@ -1,4 +1,4 @@
-//! The run on one time axis: trials, global signal, DVARS and a carpet, so that a jump in one is seen in all.
+//! The run on one time axis: trials, motion, DVARS, global signal and a carpet, so that a jump in one is seen in all.
 
 use crate::program::{Carpet, Facts};
 use crate::report::colour::grey;
@@ -21,6 +21,10 @@ const INK: RGBColor = RGBColor(28, 39, 51);
 const QUIET: RGBColor = RGBColor(93, 107, 122);
 const LINE: RGBColor = RGBColor(223, 228, 234);
 const CURVE: RGBColor = RGBColor(11, 92, 173);
+/// x, y and z, told apart also by those who do not see red or green.
+const AXES: [RGBColor; 3] = [CURVE, RGBColor(217, 119, 6), RGBColor(110, 110, 110)];
+/// Above this a displacement is a movement, mm: the strictest threshold in common use is 0.2, the laxest 0.5.
+const LARGE_FD_MM: f64 = 0.5;
 
 /// Drawing into memory has no device that could fail.
 const IN_MEMORY: &str = "an SVG in memory takes every element";
@@ -28,13 +32,27 @@ const IN_MEMORY: &str = "an SVG in memory takes every element";
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// One number per volume.
+/// Some numbers per volume.
 struct Panel<'a> {
     title: &'a str,
-    /// One value per volume; a volume without one breaks the curve.
-    curve: Vec<Option<f64>>,
+    curves: Vec<Curve<'a>>,
     /// A dashed line across.
     bound: Option<f64>,
+}
+
+/// One number per volume.
+struct Curve<'a> {
+    /// Drawn beside the title where there is more than one.
+    name: &'a str,
+    colour: RGBColor,
+    /// A volume without a value breaks the curve.
+    values: Vec<Option<f64>>,
+}
+
+impl<'a> Panel<'a> {
+    fn one(title: &'a str, values: Vec<Option<f64>>, bound: Option<f64>) -> Self {
+        Self { title, curves: vec![Curve { name: "", colour: CURVE, values }], bound }
+    }
 }
 
 /// The figure as SVG.
@@ -62,15 +80,34 @@ fn panels(facts: &Facts) -> Vec<Panel<'static>> {
     let quality = &facts.quality;
     let mean = quality.global_signal.iter().sum::<f64>() / quality.global_signal.len() as f64;
     let percent = quality.global_signal.iter().map(|v| Some(100.0 * (v - mean) / mean.abs()).filter(|v| v.is_finite()));
+    let bound = quality.dvars_outliers().map(|(_, bound)| bound);
+    let mut panels = motion_panels(facts);
+    panels.push(Panel::one("DVARS, % of the mean signal", quality.dvars.clone(), bound));
+    panels.push(Panel::one("Global signal, % of its mean", percent.collect(), None));
+    panels
+}
+
+/// Shifts, turns and displacement; none where motion was not estimated.
+fn motion_panels(facts: &Facts) -> Vec<Panel<'static>> {
+    if !facts.inputs.corrects_motion() {
+        return Vec::new();
+    }
+    let volumes = &facts.quality.volumes;
+    let curve = |parameter: usize, unit: f64| Curve {
+        name: ["x", "y", "z"][parameter % 3],
+        colour: AXES[parameter % 3],
+        values: volumes.iter().map(|volume| volume.motion.map(|motion| unit * motion.0[parameter])).collect(),
+    };
+    let displacement = volumes.iter().map(|volume| volume.framewise_displacement_mm).collect();
     vec![
-        Panel { title: "Global signal, % of its mean", curve: percent.collect(), bound: None },
-        Panel {
-            title: "DVARS, % of the mean signal",
-            curve: quality.dvars.clone(),
-            bound: quality.dvars_outliers().map(|(_, bound)| bound),
-        },
+        Panel { title: "Head shift, mm", curves: (0..3).map(|p| curve(p, 1.0)).collect(), bound: None },
+        Panel { title: "Head turn, degrees", curves: (3..6).map(|p| curve(p, DEGREES)).collect(), bound: None },
+        Panel::one("Framewise displacement, mm", displacement, Some(LARGE_FD_MM)),
     ]
 }
+
+/// Of a radian.
+const DEGREES: f64 = 180.0 / std::f64::consts::PI;
 
 /// A chart over the whole run, with its title in the upper left corner.
 fn chart<'a, 'b>(area: &'a Area<'b>, facts: &Facts, y: std::ops::Range<f64>, title: &str, axis: u32) -> Chart<'a, 'b> {
@@ -116,22 +153,34 @@ fn draw_panel(area: &Area<'_>, panel: &Panel<'_>, facts: &Facts) {
         .label_style(("sans-serif", 11).into_font().color(&QUIET))
         .draw()
         .expect(IN_MEMORY);
-    // A volume stands for its whole TR: its point lies in the middle.
-    let points: Vec<Option<(f64, f64)>> =
-        (0u32..).zip(&panel.curve).map(|(i, v)| v.map(|v| ((f64::from(i) + 0.5) * tr_s, v))).collect();
-    for piece in points.split(Option::is_none) {
-        let piece = piece.iter().flatten().copied();
-        chart.draw_series(LineSeries::new(piece, CURVE.stroke_width(2))).expect(IN_MEMORY);
+    for curve in &panel.curves {
+        // A volume stands for its whole TR: its point lies in the middle.
+        let points: Vec<Option<(f64, f64)>> =
+            (0u32..).zip(&curve.values).map(|(i, v)| v.map(|v| ((f64::from(i) + 0.5) * tr_s, v))).collect();
+        for piece in points.split(Option::is_none) {
+            let piece = piece.iter().flatten().copied();
+            chart.draw_series(LineSeries::new(piece, curve.colour.stroke_width(2))).expect(IN_MEMORY);
+        }
     }
+    name_curves(area, panel);
     if let Some(bound) = panel.bound {
         let across = [(0.0, bound), (facts.inputs.end_s(), bound)];
         chart.draw_series(DashedLineSeries::new(across, 5, 4, QUIET.stroke_width(1))).expect(IN_MEMORY);
     }
 }
 
+/// In the upper right corner, each in its colour.
+fn name_curves(area: &Area<'_>, panel: &Panel<'_>) {
+    let first = WIDTH as i32 - 22 * panel.curves.len() as i32;
+    for (left, curve) in (first..).step_by(22).zip(&panel.curves) {
+        let style = ("sans-serif", 12).into_font().style(FontStyle::Bold).color(&curve.colour);
+        area.draw_text(curve.name, &style, (left, 4)).expect(IN_MEMORY);
+    }
+}
+
 /// From the least to the greatest value with a tenth of room; never empty.
 fn extent(panel: &Panel<'_>) -> std::ops::Range<f64> {
-    let values = panel.curve.iter().flatten().copied().chain(panel.bound);
+    let values = panel.curves.iter().flat_map(|curve| curve.values.iter().flatten().copied()).chain(panel.bound);
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     if low > high {
         return 0.0..1.0;

@@ -2,6 +2,7 @@
 
 use crate::program::Facts;
 use mindeye_preprocess::offline::volume_values;
+use mindeye_preprocess::resample::Volume;
 use mindeye_preprocess::{AffineSource, Grid};
 
 /// Axial slices of one grid, cropped to the mask.
@@ -11,7 +12,7 @@ pub(crate) struct View {
     pub(crate) placed: bool,
     /// Across the picture (to the right), up the picture, and through the slices (upwards).
     axes: [Axis; 3],
-    /// Mean over the run of every voxel, 0 black to 1 white.
+    /// The reference that the run was brought to, or the run's mean: 0 black to 1 white.
     background: Vec<f32>,
 }
 
@@ -35,16 +36,16 @@ const MARGIN: usize = 2;
 
 impl View {
     pub(crate) fn of(facts: &Facts) -> Self {
-        let bold = &facts.inputs.bold;
-        let placed = bold.affine_source != AffineSource::Pixdim;
-        let directions = if placed { nearest_axes(&bold.grid) } else { [(0, false), (1, false), (2, false)] };
+        let (grid, source) = frame(facts);
+        let placed = source != AffineSource::Pixdim;
+        let directions = if placed { nearest_axes(grid) } else { [(0, false), (1, false), (2, false)] };
         let voxels = facts.inputs.mask.voxels();
         let axis = |w: usize| {
             let margin = if w == 2 { 0 } else { MARGIN };
-            axis(&bold.grid, directions[w], voxels, margin)
+            axis(grid, directions[w], voxels, margin)
         };
         let background = background(facts);
-        Self { placed, axes: [axis(0), axis(1), axis(2)], background, grid: bold.grid.clone() }
+        Self { placed, axes: [axis(0), axis(1), axis(2)], background, grid: grid.clone() }
     }
 
     /// Voxels across, up and through.
@@ -108,10 +109,11 @@ impl View {
     /// What the reader must know of the slices.
     pub(crate) fn caption(&self) -> &'static str {
         if self.placed {
-            "Slices from below to above over the mean volume, front up, the participant's left on the left."
+            "Slices from below to above over the mean volume (the reference, where there is one), front up, the \
+             participant's left on the left."
         } else {
-            "Slices in voxel order over the mean volume (i to the right, j up): the file does not say which side is \
-             left, front or top."
+            "Slices in voxel order over the mean volume or the reference (i to the right, j up): the file does not say \
+             which side is left, front or top."
         }
     }
 }
@@ -148,8 +150,31 @@ fn axis(grid: &Grid, (voxel_axis, flipped): (usize, bool), voxels: &[u32], margi
     Axis { voxel_axis, flipped, from, count: (high + margin).min(dim - 1) + 1 - from, mm: axis_mm(grid, voxel_axis) }
 }
 
-/// The mean volume, its brightest hundredth of voxels at [`BRIGHTEST`].
+/// The grid on which the mask's voxels are shown: the reference's where the run was brought there.
+fn frame(facts: &Facts) -> (&Grid, AffineSource) {
+    match reference(facts) {
+        Some(_) => (facts.inputs.mask.grid(), facts.inputs.mask_affine),
+        None => (&facts.inputs.bold.grid, facts.inputs.bold.affine_source),
+    }
+}
+
+/// What the run was registered to.
+fn reference(facts: &Facts) -> Option<&Volume> {
+    let reference = facts.inputs.reference.as_ref().filter(|_| facts.inputs.corrects_motion())?;
+    Some(&reference.volume)
+}
+
+/// The reference, or the mean volume: its brightest hundredth of voxels at [`BRIGHTEST`].
 fn background(facts: &Facts) -> Vec<f32> {
+    let values = match reference(facts) {
+        Some(reference) => reference.values().iter().map(|v| f64::from(*v)).collect(),
+        None => mean_volume(facts),
+    };
+    let white = crate::program::quantile(&values, 0.99).unwrap_or(0.0).max(f64::MIN_POSITIVE);
+    values.iter().map(|v| BRIGHTEST * (v / white).clamp(0.0, 1.0) as f32).collect()
+}
+
+fn mean_volume(facts: &Facts) -> Vec<f64> {
     let bold = &facts.inputs.bold;
     let mut mean = vec![0.0f64; bold.grid.voxel_count()];
     for bytes in &bold.volumes {
@@ -157,8 +182,7 @@ fn background(facts: &Facts) -> Vec<f32> {
             *mean += if value.is_finite() { f64::from(value) } else { 0.0 };
         }
     }
-    let white = crate::program::quantile(&mean, 0.99).unwrap_or(0.0).max(f64::MIN_POSITIVE);
-    mean.iter().map(|v| BRIGHTEST * (v / white).clamp(0.0, 1.0) as f32).collect()
+    mean
 }
 
 #[cfg(test)]

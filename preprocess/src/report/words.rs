@@ -2,7 +2,7 @@
 
 use crate::program::{Facts, quantile};
 use crate::report::page::escape;
-use mindeye_config::{BetaKind, BetaUnit, Drift, PreprocessConfig};
+use mindeye_config::{BetaKind, BetaUnit, DespikeKind, Drift, MotionReference, PreprocessConfig, SliceTimingKind};
 use mindeye_preprocess::offline::Mode;
 use serde::Serialize;
 
@@ -34,8 +34,67 @@ pub(crate) fn cards(facts: &Facts) -> Vec<(String, &'static str)> {
         (format!("{} of {}", facts.run.betas.len(), inputs.trials.len()), "trials with a beta"),
         (quantile(&tsnr, 0.5).map_or("–".into(), |median| format!("{median:.0}")), "median tSNR"),
         (flagged, "volumes of high DVARS"),
-        ("–".into(), "mean FD, not estimated"),
+        fd_card(facts),
     ]
+}
+
+fn fd_card(facts: &Facts) -> (String, &'static str) {
+    match facts.quality.mean_fd_mm() {
+        Some(mean) => (format!("{} mm", number(mean)), "mean framewise displacement"),
+        None => ("–".into(), "mean FD, not estimated"),
+    }
+}
+
+/// What was done to volumes on the mask.
+fn filters_sentence(facts: &Facts) -> String {
+    let recipe = &facts.inputs.recipe;
+    let done = [
+        (
+            recipe.despike.kind == DespikeKind::Kalman,
+            "spikes of single voxels taken out (modified Kalman filter)".into(),
+        ),
+        (recipe.slice_timing.kind == SliceTimingKind::Linear, "slices brought to the volume's start".into()),
+        (
+            recipe.smoothing.fwhm_mm > 0.0,
+            format!("smoothed inside the mask by {} mm", number(recipe.smoothing.fwhm_mm)),
+        ),
+        (recipe.averaging.volumes > 1, format!("averaged over the last {} volumes", recipe.averaging.volumes)),
+    ];
+    let done: Vec<String> = done.into_iter().filter(|(on, _)| *on).map(|(_, what)| what).collect();
+    if done.is_empty() {
+        return "Nothing was smoothed, filtered or shifted in time.".into();
+    }
+    format!("In this order: {}.", done.join(", "))
+}
+
+fn mask_sentence(facts: &Facts) -> String {
+    let (inputs, usable) = (&facts.inputs, &facts.inputs.usable);
+    let selects = format!("The mask selects {} voxels.", grouped(inputs.mask.len()));
+    if inputs.corrects_motion() {
+        return selects;
+    }
+    let (not_finite, constant) = (grouped(usable.not_finite), grouped(usable.constant));
+    format!("{selects} Left out of them: {not_finite} where some volume is not finite, {constant} that never change.")
+}
+
+/// How volumes came onto the mask.
+fn alignment_sentence(facts: &Facts) -> String {
+    let (inputs, motion) = (&facts.inputs, &facts.inputs.recipe.motion);
+    if !inputs.corrects_motion() {
+        return "The head was taken to lie still: the mask's voxels were taken out of each volume as they were.".into();
+    }
+    let registered = match (&facts.run.registration, motion.against) {
+        (None, _) => "its first volume, on which the mask was taken to lie".into(),
+        (Some(registration), MotionReference::FirstVolume) => {
+            format!("its first volume, which was registered to {}", registration.reference)
+        }
+        (Some(registration), MotionReference::Session) => registration.reference.clone(),
+    };
+    format!(
+        "Head motion of each volume (six numbers) was estimated against {registered}; all maps were composed, and the \
+         mask's voxels read where the head was, once, by {} interpolation.",
+        written(&motion.kernel)
+    )
 }
 
 /// The steps in their order.
@@ -43,7 +102,6 @@ pub(crate) fn steps(facts: &Facts) -> String {
     let inputs = &facts.inputs;
     let [x, y, z] = inputs.bold.grid.dim;
     let size: Vec<String> = (0..3).map(|axis| number(axis_mm(facts, axis))).collect();
-    let usable = &inputs.usable;
     let steps = [
         format!(
             "The run was read: {} volumes of {x} × {y} × {z} voxels of {} mm, one every {} s (the {} says so).",
@@ -52,15 +110,11 @@ pub(crate) fn steps(facts: &Facts) -> String {
             number(inputs.tr.tr_s),
             inputs.tr.source
         ),
-        format!(
-            "The mask selects {} voxels. Left out of them: {} where some volume is not finite, {} that never change.",
-            grouped(inputs.mask.len()),
-            grouped(usable.not_finite),
-            grouped(usable.constant)
-        ),
-        "Volumes went one by one, in order, through the stages of the live program: masked, added to each voxel's \
-         running mean, and to what the trials' estimates look back on. Nothing was smoothed, filtered, shifted in time \
-         or moved in space."
+        mask_sentence(facts),
+        alignment_sentence(facts),
+        filters_sentence(facts),
+        "Volumes went one by one, in order, through the stages of the live program: brought onto the mask, added to each \
+         voxel's running mean, and to what the trials' estimates look back on."
             .into(),
         format!("The events table has {} trials: {}.", inputs.trials.len(), kinds(facts)),
         estimate_sentence(facts),

@@ -86,6 +86,13 @@ impl Resampler {
         }
     }
 
+    /// Third coordinate of every mask voxel under `mask_to_volume` (voxel to voxel): the slice that it lies in.
+    pub(crate) fn slices(&self, mask_to_volume: &Affine, out: &mut [f64]) {
+        for (slice, place) in out.iter_mut().zip(&self.places) {
+            *slice = mask_to_volume.apply(place.map(f64::from))[2];
+        }
+    }
+
     fn read(&self, from: &Lattice, map: &Affine, out: &mut Pattern, weights: impl Fn(f32) -> [f32; 4]) -> usize {
         let last = from.dim().map(|n| n as f64 - 1.0);
         let mut out_of_field = 0;
