@@ -1,6 +1,7 @@
 //! Voxels that share a haemodynamic response share a design, and so their sums.
 
 use super::history::History;
+use super::running::{Column, Running};
 use super::statistics::{Lags, Row, Statistics};
 use crate::Event;
 use crate::design::{Acquisition, Design, DoubleGamma, Regressor};
@@ -39,8 +40,12 @@ pub(crate) struct Group {
     shape: DoubleGamma,
     /// Places in the mask; `None` for all.
     voxels: Option<Vec<usize>>,
-    regressors: BTreeMap<u32, Regressor>,
+    /// Each trial's regressor and the energy of its complete response, the unit of its ridge.
+    regressors: BTreeMap<u32, (Regressor, f64)>,
     pub(crate) statistics: Statistics,
+    /// AR(1) only.
+    running: Option<Running>,
+    kind: BetaKind,
     /// y of the newest row: kept to be written again.
     deviation: Vec<f64>,
 }
@@ -52,6 +57,7 @@ impl Group {
         voxels: usize,
         slots: usize,
         lags: Lags,
+        kind: BetaKind,
     ) -> Self {
         let voxels = members.as_ref().map_or(voxels, Vec::len);
         Self {
@@ -59,6 +65,8 @@ impl Group {
             voxels: members,
             regressors: BTreeMap::new(),
             statistics: Statistics::new(voxels, slots, lags),
+            running: (lags == Lags::ZeroAndOne).then(|| Running::new(voxels, slots)),
+            kind,
             deviation: vec![0.0; voxels],
         }
     }
@@ -68,19 +76,41 @@ impl Group {
         self.voxels.as_ref().map_or(voxel, |voxels| voxels[voxel])
     }
 
-    pub(crate) fn regressor(&self, trial: u32) -> &Regressor {
-        &self.regressors[&trial]
+    /// Σx² of a trial's complete response.
+    pub(crate) fn energy(&self, trial: u32) -> f64 {
+        self.regressors[&trial].1
+    }
+
+    /// The carried fit of the sums as they are now.
+    pub(crate) fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
+    }
+
+    /// Other sums, whose first `shared` slots may hold columns that all trials' fits have.
+    pub(crate) fn set_statistics(&mut self, statistics: Statistics, shared: usize) {
+        self.statistics = statistics;
+        if let Some(running) = &mut self.running {
+            *running = Running::new(self.deviation.len(), shared);
+            running.the_past_changed();
+        }
     }
 
     /// Room for one more trial.
     pub(crate) fn add_trial(&mut self) {
         self.statistics.add_slot();
+        if self.kind != BetaKind::Lss {
+            self.running.iter_mut().for_each(Running::add_slot);
+        }
     }
 
-    pub(crate) fn add_row(&mut self, row: Row, history: &History, newest: usize) {
+    /// Takes a volume in; `shared` are the columns that all trials' fits have.
+    pub(crate) fn add_row(&mut self, row: Row, shared: Vec<Column>, history: &History, newest: usize) {
         let mut y = std::mem::take(&mut self.deviation);
         self.deviation_of(history, newest, &mut y);
-        self.statistics.add_row(row, &y);
+        match &mut self.running {
+            Some(running) => running.add_row(&mut self.statistics, shared, row, &y),
+            None => self.statistics.add_row(row, &y),
+        }
         self.deviation = y;
     }
 
@@ -89,7 +119,7 @@ impl Group {
         let mut row: Row = design.nuisance(volume).into_iter().enumerate().collect();
         let mut responses: Row = Vec::new();
         for (number, (event, place)) in &trials.0 {
-            let height = design.response(&self.regressors[number], event, volume.start_s);
+            let height = design.response(&self.regressors[number].0, event, volume.start_s);
             if height != 0.0 {
                 responses.push((design.trial_slot(*place), height));
             }
@@ -106,7 +136,8 @@ impl Group {
     /// Takes a new or corrected trial into the volumes that came already: its column, and that of all trials, are
     /// summed anew where they change.
     pub(crate) fn learn(&mut self, event: &Event, design: &Design, trials: &Trials, kind: BetaKind, history: &History) {
-        self.regressors.insert(event.trial, self.regressor_of(design, event.duration_s));
+        let regressor = self.regressor_of(design, event.duration_s);
+        self.regressors.insert(event.trial, regressor);
         let rows: Vec<Row> =
             history.kept().map(|(_, volume)| self.row(design, trials, kind, &volume.acquisition)).collect();
         for slot in [trials.slot(design, event.trial), design.all_trials_slot()] {
@@ -114,10 +145,13 @@ impl Group {
         }
     }
 
-    /// The regressor of a duration, taken from a trial that has it already where there is one.
-    fn regressor_of(&self, design: &Design, duration_s: f64) -> Regressor {
-        let known = self.regressors.values().find(|regressor| regressor.duration_s() == duration_s);
-        known.copied().unwrap_or_else(|| design.regressor(self.shape, duration_s))
+    /// The regressor of a duration and its energy, taken from a trial that has it already where there is one.
+    fn regressor_of(&self, design: &Design, duration_s: f64) -> (Regressor, f64) {
+        let known = self.regressors.values().find(|(regressor, _)| regressor.duration_s() == duration_s);
+        known.copied().unwrap_or_else(|| {
+            let regressor = design.regressor(self.shape, duration_s);
+            (regressor, design.energy(&regressor))
+        })
     }
 
     fn sum_again(&mut self, slot: usize, rows: &[Row], history: &History) {
@@ -129,6 +163,12 @@ impl Group {
         let mut statistics = std::mem::replace(&mut self.statistics, Statistics::new(0, 0, Lags::Zero));
         statistics.sum_again(slot, &values, |row, y| self.deviation_of(history, row, y));
         self.statistics = statistics;
+        self.running.iter_mut().for_each(Running::the_past_changed);
+    }
+
+    /// Bytes of the sums and of the carried fit.
+    pub(crate) fn bytes(&self) -> usize {
+        self.statistics.bytes() + self.running.as_ref().map_or(0, Running::bytes)
     }
 
     /// y of a row: what the group's voxels differ from the first kept volume.

@@ -9,14 +9,18 @@
 //! A trial's beta is the least-squares fit of the kept volumes up to the one at which it was due, with the trials
 //! known when it is computed. Voxels may differ in their response: each response has its own group and its own sums.
 
+mod autoregressive;
 mod fit;
 mod group;
 mod history;
 mod model;
 mod past;
+mod residuals;
 mod responses;
+mod running;
 mod solve;
 mod statistics;
+mod whitened;
 
 pub(crate) use history::Volume;
 pub(crate) use past::Past;
@@ -32,6 +36,7 @@ use group::{Group, Trials};
 use history::History;
 use mindeye_config::{BetaConfig, BetaKind, BetaUnit, NoiseModel, PreprocessConfig};
 use model::{Model, Term};
+use running::Column;
 use solve::{Factor, dot};
 use statistics::{Lags, Statistics, combine};
 
@@ -85,6 +90,10 @@ impl Ridge {
             _ => Self { trials: 0.0, drift: 0.0, motion_mm2: 0.0 },
         }
     }
+
+    fn on_trial(self, energy: f64) -> f64 {
+        self.trials * energy
+    }
 }
 
 impl Glm {
@@ -102,7 +111,7 @@ impl Glm {
             NoiseModel::Ar1 => Lags::ZeroAndOne,
         };
         let slots = planned.trial_slot(0);
-        let group = |(shape, members)| Group::new(shape, members, voxels, slots, lags);
+        let group = |(shape, members)| Group::new(shape, members, voxels, slots, lags, recipe.beta.kind);
         Self {
             kind: recipe.beta.kind,
             ridge: Ridge::of(&recipe.beta),
@@ -124,10 +133,11 @@ impl Glm {
         let design = self.planned.lasting_until(start_s);
         if !design.has_same_columns_as(&self.design) {
             self.design = design;
+            let shared = self.shared_slots();
             let all = self.history.volumes().len();
             let sums = Past::until(self, all);
             for (group, statistics) in self.groups.iter_mut().zip(sums.statistics) {
-                group.statistics = statistics;
+                group.set_statistics(statistics, shared);
             }
         } else if kept.is_some() {
             self.add_newest(&acquisition);
@@ -136,10 +146,25 @@ impl Glm {
 
     fn add_newest(&mut self, acquisition: &Acquisition) {
         let newest = self.history.rows() - 1;
+        let in_use = self.design.nuisance_in_use(acquisition.start_s, self.history.rows());
+        let nuisance = self.nuisance_columns(&self.design, in_use);
         for group in &mut self.groups {
             let row = group.row(&self.design, &self.trials, self.kind, acquisition);
-            group.add_row(row, &self.history, newest);
+            let base = || shared_columns(&nuisance, self.kind, self.ridge, &self.design, &self.trials, group, &row);
+            let base = if self.lags == Lags::ZeroAndOne { base() } else { Vec::new() };
+            group.add_row(row, base, &self.history, newest);
         }
+    }
+
+    /// Slots in which columns that all trials' fits have may lie: nuisance and the sum of all trials, or all.
+    fn shared_slots(&self) -> usize {
+        self.design.trial_slot(if self.kind == BetaKind::Lss { 0 } else { self.trials.len() })
+    }
+
+    /// The first `in_use` nuisance columns with their penalties.
+    fn nuisance_columns(&self, design: &Design, in_use: usize) -> Vec<Column> {
+        let ridge = design.nuisance_ridge(self.ridge.drift, self.ridge.motion_mm2);
+        (0..in_use).map(|slot| Column { slot, ridge: ridge[slot] }).collect()
     }
 
     /// Tells of a trial, new or corrected: its column, and that of all trials, are summed anew where volumes of its
@@ -172,7 +197,8 @@ impl Glm {
         for (at, group) in self.groups.iter().enumerate() {
             let statistics = of_group(at);
             let model = self.model(design, group, statistics, trial, in_use);
-            let fit = fit(statistics, &model).ok_or(MissedReason::DesignNotDetermined)?;
+            let running = if is_now { group.running() } else { None };
+            let fit = fit(statistics, &model, running).ok_or(MissedReason::DesignNotDetermined)?;
             for (voxel, value) in fit.beta.iter().enumerate() {
                 let place = group.place(voxel);
                 beta.0[place] = finite_or_zero(value * self.scale(statistics, voxel, place), &mut without_beta);
@@ -218,21 +244,23 @@ impl Glm {
         let others: Vec<(u32, usize)> =
             self.trials.slots(design).filter(|(number, _)| *number != trial).filter(begun).collect();
         let probe = self.trials.slot(design, trial);
-        let nuisance = design.nuisance_ridge(self.ridge.drift, self.ridge.motion_mm2);
-        let mut terms: Vec<Term> = (0..in_use).map(|slot| Term::penalised(slot, nuisance[slot])).collect();
-        let ridge = |number: u32| match self.ridge.trials {
-            0.0 => 0.0,
-            alpha => alpha * design.energy(group.regressor(number)),
-        };
-        if self.kind == BetaKind::Lss && !others.is_empty() {
-            let slots = others.iter().map(|(_, slot)| *slot).collect();
-            let less_this = vec![(design.all_trials_slot(), 1.0), (probe, -1.0)];
-            terms.push(Term { slots, moments: less_this, ridge: 0.0 });
-        } else if self.kind != BetaKind::Lss {
+        let nuisance = self.nuisance_columns(design, in_use);
+        let mut terms: Vec<Term> = nuisance.iter().map(|column| Term::penalised(column.slot, column.ridge)).collect();
+        let mut base: Vec<usize> = nuisance.iter().map(|column| column.slot).collect();
+        let ridge = |number: u32| self.ridge.on_trial(group.energy(number));
+        if self.kind == BetaKind::Lss {
+            base.push(design.all_trials_slot());
+            if !others.is_empty() {
+                let slots = others.iter().map(|(_, slot)| *slot).collect();
+                let less_this = vec![(design.all_trials_slot(), 1.0), (probe, -1.0)];
+                terms.push(Term { slots, moments: less_this, ridge: 0.0 });
+            }
+        } else {
+            base.extend(others.iter().map(|(_, slot)| *slot).chain([probe]));
             terms.extend(others.iter().map(|(number, slot)| Term::penalised(*slot, ridge(*number))));
         }
         terms.push(Term::penalised(probe, ridge(trial)));
-        Model { terms }
+        Model { terms, base }
     }
 
     /// 100/μ for percent signal change, μ the voxel's mean over the volumes of the fit: the first volume and the mean
@@ -256,7 +284,7 @@ impl Glm {
         for group in &self.groups {
             let statistics = &group.statistics;
             let in_use = self.design.nuisance_in_use(newest.acquisition.start_s, statistics.rows().len());
-            let model = Model { terms: (0..in_use).map(Term::column).collect() };
+            let model = Model { terms: (0..in_use).map(Term::column).collect(), base: Vec::new() };
             let x = model.row(&statistics.rows()[newest_row]);
             let weights = Factor::new(&model.gram(statistics.gram())).solve(&x);
             let noise = 1.0 - dot(&x, &weights);
@@ -287,16 +315,39 @@ impl Glm {
 
     /// Bytes of history and sums.
     pub(crate) fn bytes(&self) -> usize {
-        self.history.bytes() + self.groups.iter().map(|group| group.statistics.bytes()).sum::<usize>()
+        self.history.bytes() + self.groups.iter().map(Group::bytes).sum::<usize>()
     }
 
     /// Forgets the volumes and keeps the trials.
     pub(crate) fn reset(&mut self) {
         self.history.clear();
         self.design = self.planned.clone();
-        let slots = self.planned.trial_slot(self.trials.len());
+        let (slots, shared) = (self.planned.trial_slot(self.trials.len()), self.shared_slots());
         for group in &mut self.groups {
-            group.statistics = Statistics::new(group.statistics.voxels(), slots, self.lags);
+            group.set_statistics(Statistics::new(group.statistics.voxels(), slots, self.lags), shared);
         }
     }
+}
+
+/// The columns of a volume's fit that all trials share: nuisance, and for LSS the sum of all trials, else each trial
+/// that has begun.
+fn shared_columns(
+    nuisance: &[Column],
+    kind: BetaKind,
+    ridge: Ridge,
+    design: &Design,
+    trials: &Trials,
+    group: &Group,
+    row: &[(usize, f64)],
+) -> Vec<Column> {
+    let mut columns = nuisance.to_vec();
+    if kind == BetaKind::Lss {
+        columns.push(Column { slot: design.all_trials_slot(), ridge: 0.0 });
+        return columns;
+    }
+    let begins = |slot: usize| row.iter().any(|entry| entry.0 == slot);
+    let begun = |slot: usize| group.statistics.gram().get(slot, slot) > 0.0 || begins(slot);
+    let of_trial = |(number, slot)| Column { slot, ridge: ridge.on_trial(group.energy(number)) };
+    columns.extend(trials.slots(design).filter(|(_, slot)| begun(*slot)).map(of_trial));
+    columns
 }

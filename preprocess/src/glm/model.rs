@@ -1,6 +1,6 @@
 //! A model picks, from all columns that are summed, those of one trial's fit: this trial, the others, the nuisance.
 
-use super::solve::{Factor, Symmetric};
+use super::solve::{Factor, Symmetric, dot};
 use super::statistics::Row;
 
 /// One regressor of a model.
@@ -29,6 +29,8 @@ impl Term {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Model {
     pub(crate) terms: Vec<Term>,
+    /// Slots that, with the last term, span what the terms span, and that other trials' models have as well.
+    pub(crate) base: Vec<usize>,
 }
 
 impl Model {
@@ -55,6 +57,14 @@ impl Model {
     pub(crate) fn row(&self, row: &Row) -> Vec<f64> {
         let of_slot = |slot: &usize| row.iter().find(|entry| entry.0 == *slot).map_or(0.0, |entry| entry.1);
         self.terms.iter().map(|term| term.slots.iter().map(of_slot).sum()).collect()
+    }
+
+    /// Slot of the trial that is asked for.
+    ///
+    /// # Panics
+    /// If the model has no terms.
+    pub(crate) fn probe(&self) -> usize {
+        self.terms.last().expect("a trial's model ends with the trial").slots[0]
     }
 
     pub(crate) fn ridge(&self) -> Vec<f64> {
@@ -84,8 +94,8 @@ pub(crate) struct System {
     pub(crate) variance: f64,
     /// Residual degrees of freedom, n − tr((A + Λ)⁻¹ A).
     pub(crate) freedom: f64,
-    /// (A + Λ)⁻¹, for as many right-hand sides as there are voxels.
-    pub(crate) inverse: Symmetric,
+    /// Of A + Λ.
+    pub(crate) factor: Factor,
     ridge: Vec<f64>,
 }
 
@@ -105,19 +115,17 @@ impl System {
         unit[last] = 1.0;
         let weights = factor.solve(&unit);
         let variance = weights[last] - penalty(&ridge, &weights);
-        let inverse = factor.inverse();
-        let given_back: f64 = ridge.iter().enumerate().map(|(i, penalty)| penalty * inverse.get(i, i)).sum();
+        let given_back = match ridge.iter().any(|penalty| *penalty > 0.0) {
+            true => dot(&ridge, &factor.inverse_diagonal()),
+            false => 0.0,
+        };
         let freedom = volumes as f64 - factor.rank() as f64 + given_back;
-        (freedom >= 1.0 - 1e-9).then_some(Self { weights, inverse, variance, freedom, ridge })
+        (freedom >= 1.0 - 1e-9).then_some(Self { weights, factor, variance, freedom, ridge })
     }
 
     /// Σ λᵢ bᵢ².
     pub(crate) fn penalty(&self, coefficients: &[f64]) -> f64 {
         penalty(&self.ridge, coefficients)
-    }
-
-    pub(crate) fn ridge(&self) -> &[f64] {
-        &self.ridge
     }
 }
 

@@ -118,7 +118,7 @@ impl Statistics {
                 self.gram.add(*i, *j, a * b);
             }
         }
-        for block in blocks(y.len()) {
+        for block in blocks(y.len(), BLOCK) {
             for (slot, x) in &row {
                 add_product(&mut self.moments[*slot][block.clone()], *x, &y[block.clone()]);
             }
@@ -187,7 +187,7 @@ impl LagOne {
         if let Some(before) = before {
             self.add_gram(before, row, None);
             let entries = union(before, row);
-            for block in blocks(y.len()) {
+            for block in blocks(y.len(), BLOCK) {
                 for (slot, x_before, x) in &entries {
                     let column = &mut self.moments[*slot][block.clone()];
                     add_products(column, *x, &self.newest[block.clone()], *x_before, &y[block.clone()]);
@@ -242,12 +242,13 @@ fn set_value(row: &mut Row, slot: usize, value: f64) {
     }
 }
 
-fn blocks(voxels: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    (0..voxels).step_by(BLOCK).map(move |from| from..voxels.min(from + BLOCK))
+/// Ranges of `size` voxels, the last one shorter.
+pub(crate) fn blocks(voxels: usize, size: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..voxels).step_by(size).map(move |from| from..voxels.min(from + size))
 }
 
 /// out += x y.
-fn add_product(out: &mut [f64], x: f64, y: &[f64]) {
+pub(crate) fn add_product(out: &mut [f64], x: f64, y: &[f64]) {
     for (out, y) in out.iter_mut().zip(y) {
         *out += x * y;
     }
@@ -263,7 +264,7 @@ fn add_products(out: &mut [f64], a: f64, y: &[f64], b: f64, z: &[f64]) {
 /// out = Σ wᵢ columnᵢ over the columns of one kind.
 pub(crate) fn combine<'a>(weights: &[(usize, f64)], column: impl Fn(usize) -> &'a [f64], voxels: usize) -> Vec<f64> {
     let mut out = vec![0.0; voxels];
-    for block in blocks(voxels) {
+    for block in blocks(voxels, BLOCK) {
         for (slot, weight) in weights {
             add_product(&mut out[block.clone()], *weight, &column(*slot)[block.clone()]);
         }

@@ -69,6 +69,8 @@ pub(crate) struct Simulation {
     pub(crate) clock: f64,
     /// Scenes that trials show, each as often, in an order that follows from the seed.
     pub(crate) scenes: u32,
+    /// What each trial shows instead, if not empty.
+    pub(crate) order: Vec<u32>,
 }
 
 impl Default for Simulation {
@@ -90,6 +92,7 @@ impl Default for Simulation {
             motion_percent: 0.5,
             clock: 1.0,
             scenes: u32::MAX,
+            order: Vec::new(),
         }
     }
 }
@@ -165,6 +168,9 @@ impl Simulation {
     }
 
     fn scenes(&self, random: &mut Random) -> Vec<u32> {
+        if !self.order.is_empty() {
+            return self.order.clone();
+        }
         let mut scenes: Vec<u32> = (0..self.trials).map(|trial| trial % self.scenes).collect();
         for at in (1..scenes.len()).rev() {
             scenes.swap(at, (random.uniform() * (at + 1) as f64) as usize);
