@@ -17,6 +17,7 @@ mod bundle;
 mod decoder;
 mod error;
 mod gallery;
+pub mod metrics;
 mod network;
 mod parity;
 mod picture;

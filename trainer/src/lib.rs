@@ -2,3 +2,5 @@
 //!
 //! This version has no training code yet, and says so at every verb. Until then bundles carry random weights
 //! (`mindeye-export bundle --random-init`). Deliberately absent for good: sessions of compiled networks, sockets.
+
+pub mod ridge;
