@@ -68,6 +68,12 @@ impl Scores {
         self.own.len()
     }
 
+    /// The picture that each brain saw.
+    #[must_use]
+    pub fn own(&self) -> &[usize] {
+        &self.own
+    }
+
     /// The brains that saw `picture`.
     ///
     /// # Panics

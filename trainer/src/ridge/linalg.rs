@@ -55,6 +55,21 @@ pub fn gram(x: ArrayView2<'_, f32>, centre: Option<&[f32]>) -> Array2<f64> {
     sum
 }
 
+/// A Bᵀ in f64 of f32[rows, columns] each: products in f32 within blocks of columns, sums in f64 between them.
+///
+/// # Panics
+/// When the columns differ in number.
+#[must_use]
+pub fn cross(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> Array2<f64> {
+    let mut sum = Array2::<f64>::zeros((a.nrows(), b.nrows()));
+    for first in (0..a.ncols()).step_by(BLOCK_COLUMNS) {
+        let (a, b) = (block_of(a, first, None), block_of(b, first, None));
+        let part = product(matrix(&a), matrix(&b).transpose());
+        sum.zip_mut_with(&part, |sum, part| *sum += f64::from(*part));
+    }
+    sum
+}
+
 /// Columns `first..first + BLOCK_COLUMNS` (or to the end) of `x` less `centre`, in one piece.
 pub(crate) fn block_of(x: ArrayView2<'_, f32>, first: usize, centre: Option<&[f32]>) -> Array2<f32> {
     let end = (first + BLOCK_COLUMNS).min(x.ncols());

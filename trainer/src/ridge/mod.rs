@@ -33,6 +33,6 @@ pub use dual::DualRidge;
 pub use error::RidgeError;
 pub use fit::{Fit, Problem, Settings, fit};
 pub use left_out::LeftOut;
-pub use linalg::{gram, product};
+pub use linalg::{cross, gram, product};
 pub use selection::{Reliability, voxel_reliability};
 pub use shared::SharedSpace;

@@ -121,12 +121,8 @@ fn write<'a>(
     safetensors::serialize_to_file(tensors, metadata, path).map_err(|e| RidgeError::format(path, e))
 }
 
-#[expect(unsafe_code, reason = "a map of a file has no safe constructor")]
 fn map(path: &Path) -> Result<Mmap, RidgeError> {
-    let file = std::fs::File::open(path).map_err(RidgeError::file(path))?;
-    // SAFETY: the map is read once, into arrays of our own, before it is dropped; a file that another program cuts short
-    // meanwhile ends this program (SIGBUS), as with every mapped weights file of the project.
-    unsafe { Mmap::map(&file) }.map_err(RidgeError::file(path))
+    crate::training_folder::map_file(path).map_err(RidgeError::file(path))
 }
 
 /// One tensor on its way to the file; floats become bytes one tensor at a time.
