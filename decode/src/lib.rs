@@ -18,6 +18,7 @@ mod decoder;
 pub mod effort;
 mod error;
 mod gallery;
+pub mod metrics;
 mod network;
 mod noise;
 mod parity;

@@ -1,10 +1,11 @@
-//! `mindeye-train`: the verbs that the trainer will have, each of which says that it is not there yet.
+//! `mindeye-train`: from recorded betas to weights, and from weights to honest numbers.
 
 use clap::{Parser, Subcommand};
 use mindeye_config::{Failure, run_program};
+use mindeye_trainer::{calibrate, evaluate};
 use std::process::ExitCode;
 
-/// Trains MindEye from single-trial betas. NOT IN THIS VERSION: every verb ends with status 69.
+/// Trains MindEye from single-trial betas, calibrates it to a new participant, and measures it.
 #[derive(Debug, Parser)]
 #[command(name = "mindeye-train", version, about)]
 struct Cli {
@@ -14,25 +15,26 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Turn recorded data into a training folder (not in this version)
-    Import(Arguments),
-    /// Train (not in this version)
-    Fit(Arguments),
-    /// Fit a new participant's front-end (not in this version)
-    Calibrate(Arguments),
-    /// Measure a checkpoint on held-out trials (not in this version)
-    Evaluate(Arguments),
+    /// Train by gradient descent (not in this version)
+    Fit(Unbuilt),
+    /// Fit a new participant's front-end in closed form
+    Calibrate(calibrate::Arguments),
+    /// Measure a checkpoint on held-out trials
+    Evaluate(evaluate::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
-struct Arguments {
+struct Unbuilt {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     rest: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    run_program::<Cli>(|cli| {
-        let (Verb::Import(_) | Verb::Fit(_) | Verb::Calibrate(_) | Verb::Evaluate(_)) = cli.verb;
-        Err(Failure::unavailable("the trainer is not in this version; bundles carry random weights until it is"))
+    run_program::<Cli>(|cli| match cli.verb {
+        Verb::Fit(_) => {
+            Err(Failure::unavailable("training by gradient descent is not in this version; `calibrate` is"))
+        }
+        Verb::Calibrate(arguments) => calibrate::run(&arguments),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments),
     })
 }
