@@ -25,6 +25,7 @@ mod runtime;
 mod scheduler;
 mod session;
 mod step;
+mod training;
 
 pub use budget::{Budget, StepBudget};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
@@ -49,3 +50,6 @@ pub use runtime::{RUNTIME_DIR_VARIABLE, runtime_library};
 pub use scheduler::{BetaSchedule, SchedulerConfig};
 pub use session::SessionConfig;
 pub use step::{Step, Timings};
+pub use training::{
+    ContrastiveConfig, DropoutConfig, LowLevelConfig, MixcoTarget, OptimiserConfig, PriorConfig, TrainingConfig,
+};

@@ -1,0 +1,47 @@
+//! The command line: verbs, flags, and what each of them calls.
+
+mod fit;
+mod progress;
+
+use clap::{Parser, Subcommand};
+use mindeye_config::Failure;
+
+/// Trains MindEye from single-trial betas.
+#[derive(Debug, Parser)]
+#[command(name = "mindeye-train", version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Turn recorded data into a training folder (not in this version)
+    Import(Later),
+    /// Train a part of a model on a training folder, and write its checkpoint
+    Fit(fit::Arguments),
+    /// Fit a new participant's front-end (not in this version)
+    Calibrate(Later),
+    /// Measure a checkpoint on held-out trials (not in this version)
+    Evaluate(Later),
+}
+
+#[derive(Debug, clap::Args)]
+struct Later {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<String>,
+}
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.verb {
+        Verb::Fit(arguments) => fit::run(arguments),
+        Verb::Import(_) => Err(later("import")),
+        Verb::Calibrate(_) => Err(later("calibrate")),
+        Verb::Evaluate(_) => Err(later("evaluate")),
+    }
+}
+
+fn later(verb: &str) -> Failure {
+    Failure::unavailable(format!("`mindeye-train {verb}` is not in this version"))
+}
