@@ -29,6 +29,7 @@ mod scheduler;
 mod session;
 mod step;
 mod stream;
+mod training;
 
 pub use budget::{Budget, StepBudget};
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
@@ -58,3 +59,6 @@ pub use scheduler::{BetaSchedule, FinalSigma, LowLevelStart, PriorConfig, Sample
 pub use session::SessionConfig;
 pub use step::{Step, Timings};
 pub use stream::{StreamConfig, StreamKind};
+pub use training::{
+    ContrastiveConfig, DropoutConfig, LowLevelConfig, MixcoTarget, OptimiserConfig, PriorTraining, TrainingConfig,
+};

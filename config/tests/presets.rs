@@ -3,7 +3,8 @@
 mod support;
 
 use mindeye_config::{
-    Budget, Checked, DaemonConfig, ModelDimensions, PreprocessConfig, SessionConfig, Step, StepBudget, load,
+    Budget, Checked, DaemonConfig, ModelDimensions, PreprocessConfig, SessionConfig, Step, StepBudget,
+    TrainingConfig, load,
 };
 use serde::de::DeserializeOwned;
 
@@ -25,6 +26,7 @@ fn every_preset_loads() {
         names("session", load_all::<SessionConfig>("session").into_iter().map(|(name, _)| name).collect()),
         names("preprocess", load_all::<PreprocessConfig>("preprocess").into_iter().map(|(name, _)| name).collect()),
         names("model", load_all::<ModelDimensions>("model").into_iter().map(|(name, _)| name).collect()),
+        names("training", load_all::<TrainingConfig>("training").into_iter().map(|(name, _)| name).collect()),
         names("budget", load_all::<Budget>("budget").into_iter().map(|(name, _)| name).collect()),
     ];
     let readme = std::fs::read_to_string(support::home().join("README.md")).unwrap();
@@ -42,6 +44,16 @@ fn default_preset_is_the_default_written_out() {
     let text = std::fs::read_to_string(path).unwrap();
     let written: toml::Table = toml::from_str(&text).unwrap();
     assert_eq!(support::keys(&written), support::keys(&DaemonConfig::default()), "every key stands in the file");
+}
+
+#[test]
+fn training_presets_are_the_released_values() {
+    let path = |name: &str| support::home().join("training").join(name);
+    let mindeye1: TrainingConfig = load(&path("mindeye1.toml")).unwrap();
+    assert_eq!(mindeye1, TrainingConfig::default());
+    assert_eq!(load::<TrainingConfig>(&path("low-level.toml")).unwrap(), TrainingConfig::low_level());
+    let written: toml::Table = toml::from_str(&std::fs::read_to_string(path("mindeye1.toml")).unwrap()).unwrap();
+    assert_eq!(support::keys(&written), support::keys(&TrainingConfig::default()), "every key stands in the file");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use mindeye_config::{DaemonConfig, EngineKind, SchedulerConfig, Step};
+use mindeye_config::{DaemonConfig, EngineKind, SchedulerConfig, Step, TrainingConfig};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A row of a key table: key, then the other cells.
@@ -46,6 +46,7 @@ fn every_key_is_described_and_no_other() {
     check("preprocess.toml", &support::preprocess());
     check("scheduler.toml", &support::scheduler());
     check("model.toml", &support::model());
+    check("training.toml", &TrainingConfig::default());
     check("manifest.toml", &support::manifest());
     check("engines/manifest.toml", &support::engines());
     check("budget.toml", &support::budget());
@@ -56,6 +57,7 @@ fn described_defaults_are_the_defaults() {
     let defaults = [
         ("daemon.toml", support::keys(&DaemonConfig::default())),
         ("scheduler.toml", support::keys(&SchedulerConfig::default())),
+        ("training.toml", support::keys(&TrainingConfig::default())),
     ];
     for (file, defaults) in defaults {
         let told = documented(file);

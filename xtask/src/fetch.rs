@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// How often a download is tried.
 const TRIES: u32 = 3;
-/// One try; the largest wheel is some 25 MB, so this only ends a download that hangs.
+/// One try; the largest wheel is some 530 MB, so this only ends a download that hangs.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How to reach pip.
@@ -80,9 +80,10 @@ impl Pip {
     /// The same wheel on every Python 3: version, ABI and platform are the pinned ones, not this machine's.
     fn download(&self, component: &Component, platform: &Platform, folder: &Path) -> Command {
         let mut pip = Command::new(&self.python);
+        let tag = component.tag.as_ref().unwrap_or(&platform.tag);
         pip.args(["-m", "pip", "download", "--no-input", "--disable-pip-version-check"]);
         pip.args(["--no-deps", "--only-binary=:all:", "--implementation", "cp"]);
-        pip.args(["--python-version", &platform.python, "--platform", &platform.tag]);
+        pip.args(["--python-version", &platform.python, "--platform", tag]);
         pip.args(platform.abis.iter().flat_map(|abi| ["--abi", abi]));
         pip.arg(format!("{}=={}", component.distribution, component.version));
         pip.args([OsStr::new("--dest"), folder.as_os_str()]);

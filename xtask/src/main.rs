@@ -27,7 +27,6 @@ mod workspace;
 
 use clap::{Parser, Subcommand};
 use failure::{Failure, Result};
-use say::Voice;
 use std::process::ExitCode;
 use workspace::Workspace;
 
@@ -42,11 +41,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Verb {
     /// Fetches the run-time libraries of runtime.toml into .runtime/ (quick when they are there).
-    Setup {
-        /// Says nothing unless something goes wrong.
-        #[arg(long)]
-        quiet: bool,
-    },
+    Setup(setup::Arguments),
     /// Runs a simulated scanner into the daemon, and shows its page (or prints a report).
     Demo(demo::Arguments),
     /// Runs every test; the last line is `N passed, N failed, N skipped`.
@@ -97,7 +92,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Evaluate(later) => Err(not_yet("evaluate", "training and its scores", &later)),
         Verb::Gpu(later) => Err(not_yet("gpu", "the CUDA and TensorRT engines", &later)),
         Verb::Dist(later) => Err(not_yet("dist", "release archives", &later)),
-        Verb::Setup { quiet } => setup::run(&Workspace::find()?, Voice::of(quiet)),
+        Verb::Setup(arguments) => setup::chore(&Workspace::find()?, &arguments),
         Verb::Demo(arguments) => demo::run(&Workspace::find()?, &arguments),
         Verb::Test(arguments) => test::run(&Workspace::find()?, &arguments),
         Verb::Ci(arguments) => ci::run(&Workspace::find()?, &arguments),

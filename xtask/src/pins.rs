@@ -3,7 +3,7 @@
 use crate::command;
 use crate::failure::{Failure, Result};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Component as Part, Path};
 use std::process::Command;
@@ -37,10 +37,14 @@ pub(crate) struct Platform {
 pub(crate) struct Component {
     /// The folder it becomes.
     pub(crate) name: String,
+    /// Who needs it: nothing for what the default build needs, else what `cargo xtask setup --with GROUP` asks for.
+    pub(crate) group: Option<String>,
     pub(crate) distribution: String,
     pub(crate) version: String,
     /// The wheel's file name.
     pub(crate) file: String,
+    /// pip's platform tag of this wheel, where it is an older one than the platform's.
+    pub(crate) tag: Option<String>,
     /// Of the wheel, in lower-case hexadecimal digits.
     pub(crate) sha256: String,
     pub(crate) bytes: u64,
@@ -52,6 +56,14 @@ pub(crate) struct Component {
     /// Folders that are wanted even if empty.
     #[serde(default)]
     pub(crate) folders: Vec<String>,
+    /// Folder of the wheel → folder that takes all below it.
+    #[serde(default)]
+    pub(crate) trees: BTreeMap<String, String>,
+    /// Files that no wheel has: place → text.
+    #[serde(default)]
+    pub(crate) texts: BTreeMap<String, String>,
+    /// Where a link to the C compiler's own headers (`stddef.h`, ...) goes, for a libclang that came without any.
+    pub(crate) compiler_headers: Option<String>,
 }
 
 impl Pins {
@@ -66,6 +78,17 @@ impl Pins {
         pins.components.iter().try_for_each(Component::check)?;
         Ok(pins)
     }
+
+    /// Only the components that belong to no group or to one of `groups`; a group that no component has is refused.
+    pub(crate) fn of_groups(mut self, groups: &[String]) -> Result<Self> {
+        let known: BTreeSet<&str> = self.components.iter().filter_map(|component| component.group.as_deref()).collect();
+        if let Some(wrong) = groups.iter().find(|group| !known.contains(group.as_str())) {
+            let known: Vec<&str> = known.into_iter().collect();
+            return Err(Failure::usage(format!("--with {wrong}: runtime.toml has the groups {}", known.join(", "))));
+        }
+        self.components.retain(|component| component.group.as_ref().is_none_or(|group| groups.contains(group)));
+        Ok(self)
+    }
 }
 
 impl Component {
@@ -78,7 +101,9 @@ impl Component {
                 self.name
             )));
         }
-        let places = self.files.values().chain(self.links.keys()).chain(&self.folders).chain([&self.name]);
+        let places = self.files.values().chain(self.links.keys()).chain(&self.folders);
+        let places = places.chain(self.trees.values()).chain(self.texts.keys());
+        let places = places.chain(&self.compiler_headers).chain([&self.name]);
         match places.into_iter().find(|place| !stays_inside(place)) {
             Some(place) => Err(Failure::usage(format!("component {}: {place:?} leaves its folder", self.name))),
             None => Ok(()),
@@ -88,9 +113,12 @@ impl Component {
     /// What an unpacked folder says of itself: the same text means that there is nothing to do.
     pub(crate) fn stamp(&self) -> String {
         let mut stamp = format!("{} {} {}\n", self.distribution, self.version, self.sha256);
-        for (from, to) in self.files.iter().chain(&self.links) {
+        for (from, to) in self.files.iter().chain(&self.links).chain(&self.trees).chain(&self.texts) {
             // Writing to a string cannot fail.
             let _ = writeln!(stamp, "{from} = {to}");
+        }
+        if let Some(place) = &self.compiler_headers {
+            let _ = writeln!(stamp, "compiler headers = {place}");
         }
         stamp
     }
@@ -150,7 +178,7 @@ mod tests {
     #[test]
     fn the_repositorys_own_file_is_good() {
         let names: Vec<String> = pins().components.into_iter().map(|component| component.name).collect();
-        for wanted in ["zmq", "onnxruntime"] {
+        for wanted in ["zmq", "onnxruntime", "tensorrt-rtx", "libclang", "libtorch"] {
             assert!(names.iter().any(|name| name == wanted), "{wanted} not in {names:?}");
         }
     }
@@ -168,6 +196,21 @@ mod tests {
             assert_eq!(failure.status, crate::failure::USAGE);
             assert!(failure.message.contains(expected), "{}", failure.message);
         }
+    }
+
+    #[test]
+    fn groups_are_fetched_only_when_asked_for() {
+        let names = |groups: &[&str]| {
+            let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+            let chosen = pins().of_groups(&groups)?.components.into_iter().map(|component| component.name);
+            Ok::<_, Failure>(chosen.collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap(), ["zmq", "onnxruntime"]);
+        assert_eq!(names(&["tensorrt"]).unwrap(), ["zmq", "onnxruntime", "tensorrt-rtx", "libclang"]);
+        let failure = names(&["tensorflow"]).unwrap_err();
+        assert_eq!(failure.status, crate::failure::USAGE);
+        assert!(failure.message.starts_with("--with tensorflow: runtime.toml has the groups "), "{}", failure.message);
+        assert!(failure.message.contains("tensorrt"), "{}", failure.message);
     }
 
     #[test]

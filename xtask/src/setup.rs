@@ -23,9 +23,28 @@ struct Setup {
     pip: Pip,
 }
 
-/// Makes the workspace's libraries be there.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Says nothing unless something goes wrong.
+    #[arg(long)]
+    quiet: bool,
+    /// Also what an optional part needs: `tensorrt` compiles TensorRT engines, `trainer` trains. May be given several times.
+    #[arg(long, value_name = "GROUP")]
+    with: Vec<String>,
+}
+
+/// The verb: the default libraries and those of the groups asked for.
+pub(crate) fn chore(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    of_groups(workspace, &arguments.with, Voice::of(arguments.quiet))
+}
+
+/// Makes the libraries that the default build needs be there.
 pub(crate) fn run(workspace: &Workspace, voice: Voice) -> Result<()> {
-    let pins = Pins::read(&workspace.root.join("runtime.toml"))?;
+    of_groups(workspace, &[], voice)
+}
+
+fn of_groups(workspace: &Workspace, groups: &[String], voice: Voice) -> Result<()> {
+    let pins = Pins::read(&workspace.root.join("runtime.toml"))?.of_groups(groups)?;
     let pip = Pip { python: "python3".into(), pause: Duration::from_secs(2), voice };
     Setup { pins, runtime: workspace.runtime.clone(), pip }.run()
 }

@@ -12,16 +12,25 @@ use std::time::Duration;
 
 /// Unzips with Python's own module: Python is here anyway for pip, so this saves a crate; it checks each member's CRC.
 const SCRIPT: &str = "
-import shutil, sys, zipfile
+import os, shutil, sys, zipfile
 wheel, folder, *pairs = sys.argv[1:]
+pairs = list(zip(pairs[::2], pairs[1::2]))
 with zipfile.ZipFile(wheel) as archive:
-    for member, place in zip(pairs[::2], pairs[1::2]):
+    inside = [name for name in archive.namelist() if not name.endswith('/')]
+    trees = [pair for pair in pairs if pair[0].endswith('/')]
+    files = [pair for pair in pairs if not pair[0].endswith('/')]
+    files += [(name, to + '/' + name[len(tree):]) for tree, to in trees for name in inside if name.startswith(tree)]
+    for member, place in files:
+        os.makedirs(os.path.dirname(f'{folder}/{place}'), exist_ok=True)
         with archive.open(member) as source, open(f'{folder}/{place}', 'wb') as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
 ";
 
 /// The name of the file in a component's folder that says what the folder holds.
 const STAMP: &str = "stamp.txt";
+
+/// A header that every C compiler brings along.
+const COMPILER_HEADER: &str = "stddef.h";
 
 /// Fills `folder` (made anew) with the component's members, links and stamp.
 pub(crate) fn unpack(python: &OsStr, wheel: &Path, component: &Component, folder: &Path) -> Result<()> {
@@ -35,6 +44,13 @@ pub(crate) fn unpack(python: &OsStr, wheel: &Path, component: &Component, folder
         let link = folder.join(link);
         std::os::unix::fs::symlink(beside, &link).map_err(doing("link", &link))?;
     }
+    if let Some(place) = &component.compiler_headers {
+        link_compiler_headers(&folder.join(place))?;
+    }
+    for (place, text) in &component.texts {
+        let place = folder.join(place);
+        fs::write(&place, text).map_err(doing("write", &place))?;
+    }
     for wanted in &component.folders {
         let wanted = folder.join(wanted);
         fs::create_dir_all(&wanted).map_err(doing("make", &wanted))?;
@@ -47,16 +63,34 @@ fn unzip(python: &OsStr, wheel: &Path, component: &Component, folder: &Path) -> 
     let mut script = Command::new(python);
     script.args(["-c", SCRIPT]).args([wheel, folder]);
     script.args(component.files.iter().flat_map(|(member, place)| [member, place]));
+    script.args(component.trees.iter().flat_map(|(tree, place)| [format!("{tree}/"), place.clone()]));
     let what = format!("unpacking {}", component.file);
     command::capture(&what, &mut script, Duration::from_secs(600))
         .map_err(|failure| Failure::data(failure.message))
         .map(drop)
 }
 
+/// Links `place` to the folder of headers that belongs to the C compiler itself, which only that compiler can name.
+fn link_compiler_headers(place: &Path) -> Result<()> {
+    let mut compiler = Command::new("cc");
+    let said = command::capture("cc", compiler.arg("-print-file-name=include"), Duration::from_secs(10));
+    let headers = said.map_err(|failure| Failure::unavailable(format!("{}; a C compiler is needed", failure.message)))?;
+    let headers = Path::new(headers.trim());
+    if !headers.join(COMPILER_HEADER).is_file() {
+        return Err(Failure::unavailable(format!("cc has no {COMPILER_HEADER} in {}", headers.display())));
+    }
+    let parent = place.parent().unwrap_or(place);
+    fs::create_dir_all(parent).map_err(doing("make", parent))?;
+    std::os::unix::fs::symlink(headers, place).map_err(doing("link", place))
+}
+
 /// Whether `folder` holds what is pinned, by its stamp and the presence of each file.
 pub(crate) fn is_current(folder: &Path, component: &Component) -> bool {
     fs::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == component.stamp())
         && component.files.values().chain(component.links.keys()).all(|place| folder.join(place).is_file())
+        && component.texts.keys().all(|place| folder.join(place).is_file())
+        && component.trees.values().all(|place| folder.join(place).is_dir())
+        && component.compiler_headers.iter().all(|place| folder.join(place).join(COMPILER_HEADER).is_file())
 }
 
 /// Puts `finished` where `place` is; what was there is gone, or back again if that fails.

@@ -98,6 +98,47 @@ fn pip_is_asked_for_the_pinned_tags() {
 }
 
 #[test]
+fn a_wheel_of_an_older_platform_is_asked_for_by_its_own_tag() {
+    let mut shop = Shop::new(GOOD);
+    shop.setup.pins.components[0].tag = Some("manylinux2010_x86_64".into());
+    shop.setup.run().unwrap();
+    let asked = fs::read_to_string(shop.folder.path().join("downloads")).unwrap();
+    assert!(asked.contains("--platform manylinux2010_x86_64 "), "{asked}");
+}
+
+#[test]
+fn compiler_headers_are_linked_and_linked_again_when_the_compiler_has_moved() {
+    let mut shop = Shop::new(GOOD);
+    shop.setup.pins.components[0].compiler_headers = Some("lib/clang/18/include".into());
+    shop.setup.run().unwrap();
+    let link = shop.setup.runtime.join("thing/lib/clang/18/include");
+    assert!(link.join("stddef.h").is_file());
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("/no/such/compiler/include", &link).unwrap();
+    shop.setup.run().unwrap();
+    assert!(link.join("stddef.h").is_file());
+}
+
+#[test]
+fn a_tree_comes_whole_and_a_text_is_written_beside_it() {
+    let mut shop = Shop::new(GOOD);
+    let component = &mut shop.setup.pins.components[0];
+    let wheel = shop.folder.path().join(WHEEL);
+    let inner = shop.folder.path().join("thing/include/deep");
+    fs::create_dir_all(&inner).unwrap();
+    fs::write(inner.join("a.h"), "a").unwrap();
+    let mut zip = Command::new("python3");
+    zip.args(["-m", "zipfile", "-c"]).arg(&wheel).args(["libthing.so.1", "thing"]).current_dir(shop.folder.path());
+    assert!(zip.status().unwrap().success());
+    component.sha256 = crate::fetch::sha256(&mut File::open(&wheel).unwrap()).unwrap();
+    component.trees.insert("thing/include".into(), "headers".into());
+    component.texts.insert("build-version".into(), "1.0\n".into());
+    shop.setup.run().unwrap();
+    let read = |place: &str| fs::read_to_string(shop.setup.runtime.join("thing").join(place)).unwrap_or_default();
+    assert_eq!((read("headers/deep/a.h").as_str(), read("build-version").as_str()), ("a", "1.0\n"));
+}
+
+#[test]
 fn lost_file_is_brought_back() {
     let shop = Shop::new(GOOD);
     shop.setup.run().unwrap();

@@ -1,0 +1,7 @@
+//! A checkpoint folder: what it holds, and how it changes as one even when the program or the disk gives up.
+
+mod commit;
+mod format;
+
+pub use commit::Commit;
+pub use format::{Numbers, Stored, read_safetensors, write_safetensors};

@@ -1,0 +1,81 @@
+//! Layers as functions of the tensors under a key, so that a network reads like its list of tensors.
+
+use super::parameters::Parameters;
+use tch::{Kind, Tensor};
+
+/// ε of PyTorch's normalisations.
+const EPSILON: f64 = 1e-5;
+/// ε of group normalisations in Stable Diffusion's autoencoder.
+pub(super) const VAE_EPSILON: f64 = 1e-6;
+
+/// A place in the tree of keys.
+pub(super) struct Net<'a> {
+    parameters: &'a Parameters,
+    key: String,
+}
+
+impl<'a> Net<'a> {
+    pub(super) fn new(parameters: &'a Parameters, key: &str) -> Self {
+        Self { parameters, key: key.trim_end_matches('.').to_owned() }
+    }
+
+    /// The place `name` below this one.
+    pub(super) fn at(&self, name: &str) -> Self {
+        Self { parameters: self.parameters, key: self.path(name) }
+    }
+
+    pub(super) fn tensor(&self, name: &str) -> &'a Tensor {
+        self.parameters.get(&self.path(name))
+    }
+
+    fn path(&self, name: &str) -> String {
+        if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
+    }
+
+    pub(super) fn linear(&self, x: &Tensor) -> Tensor {
+        x.linear(self.tensor("weight"), Some(self.tensor("bias")))
+    }
+
+    pub(super) fn linear_without_bias(&self, x: &Tensor) -> Tensor {
+        x.linear(self.tensor("weight"), None::<&Tensor>)
+    }
+
+    pub(super) fn layer_norm(&self, x: &Tensor) -> Tensor {
+        let weight = self.tensor("weight");
+        x.layer_norm(weight.size(), Some(weight), Some(self.tensor("bias")), EPSILON, false)
+    }
+
+    /// Layer normalisation with a gain `g` and no offset.
+    pub(super) fn gain_norm(&self, x: &Tensor) -> Tensor {
+        let gain = self.tensor("g");
+        x.layer_norm(gain.size(), Some(gain), None::<&Tensor>, EPSILON, false)
+    }
+
+    pub(super) fn group_norm(&self, x: &Tensor, groups: usize) -> Tensor {
+        self.group_norm_with(x, groups, EPSILON)
+    }
+
+    pub(super) fn group_norm_with(&self, x: &Tensor, groups: usize, epsilon: f64) -> Tensor {
+        x.group_norm(groups as i64, Some(self.tensor("weight")), Some(self.tensor("bias")), epsilon, false)
+    }
+
+    /// A convolution that keeps the side of the picture, 3x3 or 1x1.
+    pub(super) fn conv(&self, x: &Tensor) -> Tensor {
+        self.convolved(x, Some(self.tensor("bias")))
+    }
+
+    pub(super) fn conv_without_bias(&self, x: &Tensor) -> Tensor {
+        self.convolved(x, None)
+    }
+
+    fn convolved(&self, x: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        let weight = self.tensor("weight");
+        let padding = weight.size()[2] / 2;
+        x.conv2d(weight, bias, [1, 1], [padding, padding], [1, 1], 1)
+    }
+}
+
+/// Softmax over the last axis, in float32.
+pub(super) fn softmax(x: &Tensor) -> Tensor {
+    x.softmax(-1, Kind::Float)
+}

@@ -1,0 +1,274 @@
+//! Networks, losses, gradients and optimiser give PyTorch's numbers (tests/oracle/_make_training_fixture.py).
+#![cfg(feature = "libtorch")]
+
+use mindeye_config::{MixcoTarget, OptimiserConfig};
+use mindeye_trainer::learning::{
+    AdamW, Kept, Parameters, PriorNetwork, backbone, bi_mix_co, low_level, mix, noised, soft_clip, teacher_contrast,
+};
+use mindeye_trainer::networks::{Backbone, FrontEnd, Layout, LowLevel, Prior};
+use mindeye_trainer::{Mixing, OneCycle, cosine_alphas_cumprod};
+use safetensors::SafeTensors;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Reduction, Tensor};
+
+/// The fixture's tensors by name.
+struct Fixture(BTreeMap<String, Tensor>);
+
+impl Fixture {
+    fn read() -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny_training.safetensors");
+        let bytes = std::fs::read(path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let tensor = |view: safetensors::tensor::TensorView<'_>| {
+            let shape: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
+            let kind = if view.dtype() == safetensors::Dtype::I64 { Kind::Int64 } else { Kind::Float };
+            Tensor::from_data_size(view.data(), &shape, kind)
+        };
+        Self(file.iter().map(|(name, view)| (name.to_owned(), tensor(view))).collect())
+    }
+
+    fn get(&self, name: &str) -> &Tensor {
+        self.0.get(name).unwrap_or_else(|| panic!("no {name} in the fixture"))
+    }
+
+    fn number(&self, name: &str) -> f64 {
+        self.get(name).double_value(&[])
+    }
+
+    /// The tensors whose names begin with `prefix`, in a file of their own, with `more`.
+    fn file(&self, home: &Path, prefix: &str, more: &[(String, Tensor)]) -> PathBuf {
+        let path = home.join(format!("{prefix}safetensors"));
+        let of = self.0.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor)));
+        let all: Vec<(String, &Tensor)> = of.chain(more.iter().map(|(name, tensor)| (name.clone(), tensor))).collect();
+        Tensor::write_safetensors(&all, &path).unwrap();
+        path
+    }
+}
+
+const TOKENS: usize = 3;
+const DIM: usize = 10;
+
+fn sizes() -> (Backbone, Prior, Layout) {
+    let backbone = Backbone {
+        front_end: FrontEnd::None,
+        inputs: 13,
+        hidden: 12,
+        blocks: 2,
+        tokens: TOKENS,
+        token_dim: DIM,
+        projector_hidden: 14,
+    };
+    let prior = Prior { tokens: TOKENS, token_dim: DIM, depth: 2, heads: 2, head_dim: 8 };
+    let mut layout = backbone.layout();
+    layout.extend(prior.layout());
+    (backbone, prior, layout)
+}
+
+/// Largest difference of two tensors over the largest number of the second.
+fn relative(found: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(found.size(), expected.size());
+    let largest = |x: &Tensor| x.abs().max().double_value(&[]);
+    largest(&(found - expected)) / largest(expected).max(1e-12)
+}
+
+fn assert_close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
+    let off = relative(found, expected);
+    assert!(off <= tolerance, "{what}: differs by {off:.2e}, allowed {tolerance:.0e}");
+}
+
+/// One batch of the fixture through networks and losses.
+struct Step {
+    tokens: Tensor,
+    projected: Tensor,
+    predicted: Tensor,
+    prior: Tensor,
+    faithful: Tensor,
+    clean: Tensor,
+    soft: Tensor,
+}
+
+fn step(fixture: &Fixture, parameters: &Parameters) -> Step {
+    let (backbone_sizes, prior_sizes, _) = sizes();
+    let input = |name: &str| fixture.get(&format!("in.{name}"));
+    let whole = |name: &str| Vec::<i64>::try_from(input(name).to_kind(Kind::Int64)).unwrap();
+    let mixing = Mixing {
+        partner: whole("partner").into_iter().map(|i| i as usize).collect(),
+        weight: Vec::<f32>::try_from(input("weight")).unwrap(),
+    };
+    let answer = backbone(&backbone_sizes, parameters, &mix(input("voxels"), &mixing), 0, None);
+    let target = input("target");
+    let mixed = |kind| {
+        let weights = Tensor::from_slice(&mixing.target(kind)).view([5, 5]);
+        bi_mix_co(&answer.projected, target, &weights, 0.006)
+    };
+    let kept: Vec<f32> = cosine_alphas_cumprod(100).into_iter().map(|a| a as f32).collect();
+    let timestep = Tensor::from_slice(&whole("timestep"));
+    let clean = target * (DIM as f64).sqrt();
+    let x = noised(&clean, input("noise"), &Tensor::from_slice(&kept).index_select(0, &timestep));
+    let keep = |name: &str| input(name).to_kind(Kind::Bool);
+    let conditions = Kept { brain: keep("keep_brain"), noised: keep("keep_noised") };
+    let network = PriorNetwork::new(prior_sizes, Device::Cpu);
+    let predicted = network.forward(parameters, &x, &timestep, &answer.tokens, Some(&conditions));
+    Step {
+        prior: predicted.mse_loss(&clean, Reduction::Mean),
+        faithful: mixed(MixcoTarget::Faithful),
+        clean: mixed(MixcoTarget::Clean),
+        soft: soft_clip(&answer.projected, target, 0.005),
+        tokens: answer.tokens,
+        projected: answer.projected,
+        predicted,
+    }
+}
+
+fn parameters(fixture: &Fixture, prefix: &str, layout: Layout) -> Parameters {
+    let home = tempfile::tempdir().unwrap();
+    let path = fixture.file(home.path(), prefix, &[]);
+    Parameters::read(&path, layout, |_| false, Device::Cpu).unwrap()
+}
+
+#[test]
+fn forward_passes_and_losses_are_pytorchs() {
+    let fixture = Fixture::read();
+    let parameters = parameters(&fixture, "w.", sizes().2);
+    let found = step(&fixture, &parameters);
+    // 1e-5: float32 sums in another order through two residual blocks and two transformer layers.
+    for (name, tensor) in [("tokens", &found.tokens), ("projected", &found.projected), ("predicted", &found.predicted)] {
+        assert_close(name, tensor, fixture.get(&format!("loss.{name}")), 1e-5);
+    }
+    // 2e-5: logits are divided by a temperature of 0.006, which makes their rounding 170 times as large.
+    for (name, loss) in
+        [("prior", &found.prior), ("faithful", &found.faithful), ("clean", &found.clean), ("soft", &found.soft)]
+    {
+        assert_close(name, loss, fixture.get(&format!("loss.{name}")), 2e-5);
+    }
+    let gap = fixture.number("loss.faithful") - fixture.number("loss.clean");
+    assert!(gap.abs() > 1e-3, "the batch has fixed points, so both targets must differ: {gap}");
+}
+
+#[test]
+fn gradients_of_every_tensor_are_pytorchs() {
+    let fixture = Fixture::read();
+    let parameters = parameters(&fixture, "w.", sizes().2);
+    let found = step(&fixture, &parameters);
+    for (name, contrastive) in [("faithful", &found.faithful), ("soft", &found.soft)] {
+        let total = contrastive + &found.prior * 30.0;
+        let trained: Vec<&Tensor> = parameters.trained().map(|(_, tensor)| tensor).collect();
+        let gradients = Tensor::run_backward(&[total], &trained, true, false);
+        for ((slot, _), gradient) in parameters.trained().zip(&gradients) {
+            let expected = fixture.get(&format!("grad.{name}.{}", slot.key));
+            // 2e-4 of the largest: as above, and sums of gradients cancel.
+            assert_close(&format!("{name} {}", slot.key), gradient, expected, 2e-4);
+        }
+    }
+}
+
+#[test]
+fn three_steps_of_adamw_under_one_cycle_are_pytorchs() {
+    let fixture = Fixture::read();
+    let parameters = parameters(&fixture, "w.", sizes().2);
+    let config = OptimiserConfig { warmup_epochs: 1.5, ..OptimiserConfig::default() };
+    let cycle = OneCycle::new(&config, 3, 4);
+    let mut optimiser = AdamW::new(&config, &parameters);
+    for update in 0..3 {
+        let point = cycle.at(update);
+        let expected = Vec::<f32>::try_from(fixture.get("rates").get(update as i64)).unwrap();
+        // 1e-6: the fixture holds float32.
+        assert!((point.learning_rate / f64::from(expected[0]) - 1.0).abs() < 1e-6, "{point:?} {expected:?}");
+        assert!((point.momentum / f64::from(expected[1]) - 1.0).abs() < 1e-6, "{point:?} {expected:?}");
+        let found = step(&fixture, &parameters);
+        let trained: Vec<&Tensor> = parameters.trained().map(|(_, tensor)| tensor).collect();
+        let gradients = Tensor::run_backward(&[&found.faithful + &found.prior * 30.0], &trained, false, false);
+        optimiser.update(&parameters, &gradients, point);
+    }
+    for (slot, tensor) in parameters.trained() {
+        let moved = tensor - fixture.get(&format!("w.{}", slot.key));
+        let expected = fixture.get(&format!("after.{}", slot.key)) - fixture.get(&format!("w.{}", slot.key));
+        let tolerance = moved_tolerance(&slot.key);
+        assert_close(&slot.key, &moved, &expected, tolerance);
+    }
+}
+
+/// 2e-2 of the largest movement: a step is near lr · sign(g) where g is tiny, and there rounding of g decides; keys get no
+/// gradient from what softmax cannot see, and move by rounding alone.
+fn moved_tolerance(_key: &str) -> f64 {
+    2e-2
+}
+
+/// scale · sin(frequency · (i + 1)), as the oracle makes what is not stored.
+fn wave(shape: &[i64], frequency: f64, scale: f64) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let angles = (Tensor::arange(count, (Kind::Double, Device::Cpu)) + 1.0) * frequency;
+    (angles.sin() * scale).to_kind(Kind::Float).view(shape)
+}
+
+#[test]
+fn the_low_level_network_its_losses_and_gradients_are_pytorchs() {
+    let fixture = Fixture::read();
+    let sizes = LowLevel {
+        voxels: 13,
+        hidden: 12,
+        blocks: 2,
+        map_channels: 6,
+        map_side: 2,
+        channels: vec![4, 8, 12],
+        norm_groups: 2,
+    };
+    let head = sizes.training_layout().slots.into_iter().filter(|slot| slot.key.starts_with("maps_projector."));
+    let head: Vec<(String, Tensor)> = head
+        .map(|slot| {
+            let shape: Vec<i64> = slot.shape.iter().map(|n| *n as i64).collect();
+            let gain = if ["maps_projector.1.weight", "maps_projector.4.weight"].contains(&&*slot.key) { 1.0 } else { 0.0 };
+            (slot.key, wave(&shape, 0.37, 0.05) + gain)
+        })
+        .collect();
+    let home = tempfile::tempdir().unwrap();
+    let path = fixture.file(home.path(), "low.w.", &head);
+    let parameters = Parameters::read(&path, sizes.training_layout(), |_| false, Device::Cpu).unwrap();
+    let no_dropout = mindeye_config::DropoutConfig { first: 0.0, blocks: 0.0 };
+    let answer = low_level(&sizes, &parameters, fixture.get("low.in.voxels"), Some(&no_dropout));
+    // 1e-5: float32 sums in another order.
+    assert_close("latent", &answer.latent, fixture.get("low.answer"), 1e-5);
+    let l1 = answer.latent.l1_loss(fixture.get("low.in.latent"), Reduction::Mean) / 0.18215;
+    let student = answer.features.unwrap();
+    let (teacher, augmented) = (wave(&student.size(), 0.11, 1.0), wave(&student.size(), 0.13, 1.0));
+    let contrast = teacher_contrast(&student, &teacher, &augmented, 0.075);
+    assert_close("l1", &l1, fixture.get("low.loss.l1"), 1e-5);
+    assert_close("contrast", &contrast, fixture.get("low.loss.contrast"), 1e-5);
+    let trained: Vec<&Tensor> = parameters.trained().map(|(_, tensor)| tensor).collect();
+    let gradients = Tensor::run_backward(&[l1 + contrast * 0.1], &trained, false, false);
+    for ((slot, _), gradient) in parameters.trained().zip(&gradients) {
+        let key = &slot.key;
+        // 5e-4 of the largest: float32 gradients through seven group normalisations; a probe sums thousands of them.
+        if key.starts_with("maps_projector.") {
+            let probe = (gradient * wave(&gradient.size(), 0.07, 1.0)).sum(Kind::Float);
+            let scale = gradient.norm().double_value(&[]);
+            let off = (&probe - fixture.get(&format!("low.probe.{key}"))).double_value(&[]).abs() / scale;
+            assert!(off <= 5e-4, "{key}: {off:.2e}");
+        } else {
+            assert_close(key, gradient, fixture.get(&format!("low.grad.{key}")), 5e-4);
+        }
+    }
+}
+
+#[test]
+fn loading_is_strict_and_tells_everything() {
+    let fixture = Fixture::read();
+    let home = tempfile::tempdir().unwrap();
+    let path = fixture.file(home.path(), "w.", &[("stray".into(), Tensor::zeros([2], (Kind::Float, Device::Cpu)))]);
+    let mut layout = sizes().2;
+    layout.slots[0].shape = vec![7, 7];
+    layout.linear_without_bias("absent", 2, 2);
+    let Err(error) = Parameters::read(&path, layout, |_| false, Device::Cpu) else { panic!("loaded") };
+    let message = error.to_string();
+    for part in ["1 missing: absent.weight [2, 2]", "1 extra: stray [2]", "voxel2clip.lin0.0.weight (expected [7, 7], found [12, 13])"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let broken = Tensor::full([12, 13], f64::NAN, (Kind::Float, Device::Cpu));
+    let only = home.path().join("nan.safetensors");
+    Tensor::write_safetensors(&[("absent.weight", broken)], &only).unwrap();
+    let mut layout = Layout::default();
+    layout.linear_without_bias("absent", 12, 13);
+    let Err(error) = Parameters::read(&only, layout, |_| false, Device::Cpu) else { panic!("loaded") };
+    assert!(error.to_string().contains("NaN or infinite numbers in absent.weight"), "{error}");
+}
