@@ -99,3 +99,19 @@ fn what_the_bundle_cannot_feed_back_is_refused_at_the_start() {
     let ended = run(&mut setup.command());
     assert!(ended.stderr.contains("session.feedback.lag_s = 5, but the bundle estimates at [7.5]"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_stalled_renderer_changes_no_number() {
+    let phantom = PhantomRun::new("run-1", TRIALS, 1);
+    let target = shown_first(&phantom);
+    let fast = "[deadline]\ndeadline_s = 2.0\n[engine]\nmock_delay_ms = 1.0\n";
+    let stalled = format!("{fast}[[engine.mock_fault]]\nnetwork = \"unet\"\nkind = \"slow\"\nms = 10000.0\n");
+    let series = [fast, &stalled].map(|head| {
+        let room = tempfile::tempdir().unwrap();
+        let setup = Setup { engine: "mock", ..setup(room.path(), head, &target, "smoothing_trials = 2\n") };
+        let heard = played(&setup, &phantom);
+        heard.into_iter().map(|(message, ..)| message.to_string()).collect::<Vec<_>>()
+    });
+    assert_eq!(series[0], series[1], "byte for byte");
+    assert!(series[0].iter().all(|message| message.contains("\"missing\":null")), "{series:?}");
+}
