@@ -287,8 +287,8 @@ fn each_trial_has_one_final_answer_by_its_deadline_and_every_field_of_the_contra
         let heard: Vec<&Value> = of_trial(trial).map(|heard| &heard.json).collect();
         assert_eq!(heard, record.publications(trial as u32), "what was sent is what was written");
         let answer = record.final_of(trial as u32);
-        assert_eq!(answer["products"], json!(["retrieval", "blurry"]), "{answer}");
-        assert_eq!((&answer["effort"], &answer["pool_size"]), (&json!("blurry"), &json!(300)));
+        assert_eq!(answer["products"], json!(["retrieval", "blurry", "reconstruction"]), "{answer}");
+        assert_eq!((&answer["effort"], &answer["pool_size"]), (&json!("full"), &json!(300)));
         assert_eq!(answer["retrieval"].as_array().unwrap().len(), 5, "{answer}");
         for (place, item) in answer["retrieval"].as_array().unwrap().iter().enumerate() {
             assert_eq!(item["rank"], place + 1, "{answer}");

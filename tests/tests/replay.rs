@@ -108,10 +108,10 @@ fn live_decisions_follow_the_time_that_there_is_now() {
         let answers = fs::read_to_string(out.join("trials.jsonl")).unwrap();
         answers.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["effort"].clone()).collect()
     };
-    assert_eq!(efforts("then", "recorded", &slow), ["blurry"; TRIALS as usize], "what it got then");
-    assert_eq!(efforts("fast", "live", &setup), ["blurry"; TRIALS as usize]);
+    assert_eq!(efforts("then", "recorded", &slow), ["full"; TRIALS as usize], "what it got then");
+    assert_eq!(efforts("fast", "live", &setup), ["full"; TRIALS as usize]);
     let hurried = efforts("slow", "live", &slow);
-    assert!(hurried.iter().all(|effort| effort != "blurry"), "no time for a picture: {hurried:?}");
+    assert!(hurried.iter().all(|effort| effort != "full"), "no time for a picture: {hurried:?}");
 }
 
 #[test]

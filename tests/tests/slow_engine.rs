@@ -73,8 +73,8 @@ fn an_engine_slower_than_the_deadline_gives_empty_answers_in_time() {
 #[test]
 fn an_engine_with_time_for_a_list_but_not_for_a_picture_gives_the_list() {
     let room = tempfile::tempdir().unwrap();
-    // List at 0.7 s; the picture would take 1.4 s more, and only 0.9 s are left until the guard.
-    let daemon = slow(room.path(), 700.0).start();
+    // List at 0.9 s; the picture would take two networks, 1.8 s, and the guard begins at 1.6 s.
+    let daemon = slow(room.path(), 900.0).start();
     let (mut listener, sender) = (Listener::connect(&daemon.results), Sender::connect(&daemon.volumes));
     let run = PhantomRun::new("run-1", 3, 1);
     sender.accepted(&run.start_with_events(), None);
