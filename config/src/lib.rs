@@ -24,6 +24,7 @@ mod preprocess;
 mod runtime;
 mod scheduler;
 mod session;
+mod source;
 mod step;
 
 pub use budget::{Budget, StepBudget};
@@ -48,4 +49,5 @@ pub use preprocess::{BetaConfig, PreprocessConfig, ZscoreConfig};
 pub use runtime::{RUNTIME_DIR_VARIABLE, runtime_library};
 pub use scheduler::{BetaSchedule, SchedulerConfig};
 pub use session::SessionConfig;
+pub use source::{SourceConfig, SourceKind};
 pub use step::{Step, Timings};

@@ -5,8 +5,8 @@
 use mindeye_config::{
     BUNDLE_FORMAT, BetaConfig, BetaKind, BetaUnit, Budget, BundleManifest, Confounds, DaemonConfig, DeadlineConfig,
     Dimensions, Drift, Estimator, FileEntry, GalleryEntry, Hrf, HrfHeight, ModelDimensions, Name, NetworkEntry,
-    NoiseModel, Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, Step, StepBudget, TensorEntry,
-    ZscorePolicy, sha256_of_bytes,
+    NoiseModel, Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, SourceConfig, Step, StepBudget,
+    TensorEntry, ZscorePolicy, sha256_of_bytes,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,7 @@ pub(crate) fn daemon() -> DaemonConfig {
         session: _,
         allow_estimator_mismatch,
         volumes,
+        source,
         results,
         http,
         journal,
@@ -60,8 +61,15 @@ pub(crate) fn daemon() -> DaemonConfig {
         trial,
     } = DaemonConfig::default();
     let deadline = DeadlineConfig { decode_after_s, deadline_s: Some(1.5), guard_ms };
+    let source = SourceConfig {
+        folder: Some("export".into()),
+        tr_s: Some(1.5),
+        expected_volumes: Some(300),
+        events: Some("events.tsv".into()),
+        ..source
+    };
     let session = Some(session());
-    DaemonConfig { session, allow_estimator_mismatch, volumes, results, http, journal, engine, deadline, trial }
+    DaemonConfig { session, allow_estimator_mismatch, volumes, source, results, http, journal, engine, deadline, trial }
 }
 
 /// `session.toml`.

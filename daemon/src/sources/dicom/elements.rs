@@ -35,6 +35,8 @@ elements! {
     INSTANCE_NUMBER = (0x0020, 0x0013);
     POSITION = (0x0020, 0x0032);
     ORIENTATION = (0x0020, 0x0037);
+    SIEMENS_21 = (0x0021, 0x0011);
+    TIME_AFTER_START = (0x0021, 0x1104);
     TEMPORAL_POSITIONS = (0x0020, 0x0105);
     IN_STACK_POSITION = (0x0020, 0x9057);
     TEMPORAL_POSITION = (0x0020, 0x9128);
@@ -54,12 +56,14 @@ elements! {
 
 pub(super) const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 
-/// Functional groups that are looked into: timing, frame content, plane position and orientation, pixel measures, rescaling.
-const MACROS: [Tag; 6] = [
+/// Functional groups that are looked into: timing, frame content, plane position and orientation, Siemens' own, pixel
+/// measures, rescaling.
+const MACROS: [Tag; 7] = [
     Tag(0x0018, 0x9112),
     Tag(0x0020, 0x9111),
     Tag(0x0020, 0x9113),
     Tag(0x0020, 0x9116),
+    Tag(0x0021, 0x11FE),
     Tag(0x0028, 0x9110),
     Tag(0x0028, 0x9145),
 ];

@@ -5,7 +5,7 @@
 
 use super::elements::{
     ACQUISITION_DATE_TIME, Elements, FRAME_ACQUIRED, FRAMES, IN_STACK_POSITION, ORIENTATION, PIXEL_SPACING, POSITION,
-    REPETITION_TIME, RESCALE_INTERCEPT, RESCALE_SLOPE, TEMPORAL_POSITION,
+    REPETITION_TIME, RESCALE_INTERCEPT, RESCALE_SLOPE, SIEMENS_21, TEMPORAL_POSITION, TIME_AFTER_START,
 };
 use super::geometry::{Stack, add, directions, rows_from_the_bottom, scaled};
 use super::time::{Stamp, acquired_s, slice_times};
@@ -20,7 +20,8 @@ pub(super) fn read(file: &DicomFile, pixels: &Pixels, voxels: &[u8]) -> Result<D
         return Err(DicomError::Malformed("fewer voxels than rows x columns x frames"));
     }
     let stamps: Option<Vec<Stamp>> = frames.iter().map(Frame::stamp).collect();
-    let start = stamps.as_deref().and_then(earliest).or_else(|| file.top.text(ACQUISITION_DATE_TIME).and_then(Stamp::parse));
+    let start =
+        stamps.as_deref().and_then(earliest).or_else(|| file.top.text(ACQUISITION_DATE_TIME).and_then(Stamp::parse));
     let rescale = rescale(&frames)?;
     Ok(DicomVolume {
         series: series(file)?,
@@ -29,7 +30,7 @@ pub(super) fn read(file: &DicomFile, pixels: &Pixels, voxels: &[u8]) -> Result<D
         grid: stack(&frames, pixels)?.grid()?,
         dtype: if rescale.is_some() { VoxelType::Float32 } else { pixels.dtype },
         acquired_s: acquired_s(file, start),
-        slice_timing_s: stamps.map(|stamps| slice_times(&stamps)).transpose()?,
+        slice_timing_s: siemens_slice_times(&frames).or_else(|| stamps.map(|stamps| slice_times(&stamps))),
         expected_volumes: expected_volumes(file),
         voxels: collect(&frames, pixels, voxels, rescale),
     })
@@ -59,6 +60,17 @@ impl Frame<'_> {
     fn stamp(&self) -> Option<Stamp> {
         self.own.text(FRAME_ACQUIRED).and_then(Stamp::parse)
     }
+}
+
+/// Siemens' own times after the start of the series are finer than the frames' stamps, which count in 2.5 ms.
+fn siemens_slice_times(frames: &[Frame<'_>]) -> Option<Vec<f64>> {
+    let time = |frame: &Frame<'_>| {
+        let is_siemens = frame.own.text(SIEMENS_21) == Some("SIEMENS MR SDI 02");
+        frame.own.decimal(TIME_AFTER_START).filter(|_| is_siemens)
+    };
+    let times: Vec<f64> = frames.iter().map(time).collect::<Option<_>>()?;
+    let earliest = times.iter().copied().fold(f64::INFINITY, f64::min);
+    Some(times.iter().map(|time| time - earliest).collect())
 }
 
 /// All frames by their place in the stack.

@@ -49,7 +49,11 @@ pub(super) fn directions(orientation: [f64; 6]) -> Result<[Vector; 2], DicomErro
     let (row, column) = ([a, b, c], [d, e, f]);
     // 1e-3: the standard allows 16 characters; public files round to 6 digits.
     let is_right = [dot(row, row) - 1.0, dot(column, column) - 1.0, dot(row, column)].iter().all(|x| x.abs() < 1e-3);
-    if is_right { Ok([row, column]) } else { Err(DicomError::Malformed("row and column directions are not orthonormal")) }
+    if is_right {
+        Ok([row, column])
+    } else {
+        Err(DicomError::Malformed("row and column directions are not orthonormal"))
+    }
 }
 
 /// Turns the rows of each slice over: `[x, y, z]`, x fastest, `width` bytes per row.

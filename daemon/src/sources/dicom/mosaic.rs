@@ -4,7 +4,7 @@ use super::elements::{
     CSA_IMAGE_HEADER, MOSAIC_SLICE_TIMES, MOSAIC_SLICES, ORIENTATION, PIXEL_SPACING, POSITION, REPETITION_TIME,
     SIEMENS_19, SIEMENS_29, SLICE_SPACING, SLICE_THICKNESS,
 };
-use super::geometry::{Stack, add, cross, directions, dot, rows_from_the_bottom, scaled};
+use super::geometry::{Stack, add, cross, directions, dot, scaled};
 use super::time::{acquired_s, classic_stamp};
 use super::volume::{Pixels, expected_volumes, index, repetition_time, series};
 use super::{DicomError, DicomFile, DicomVolume, read_csa};
@@ -20,7 +20,7 @@ pub(super) fn read(file: &DicomFile, pixels: &Pixels, voxels: &[u8]) -> Result<D
     let csa = csa(file)?;
     let slices = slices(file, &csa).ok_or(DicomError::NotAVolume("a single picture, not a mosaic"))?;
     let tiles = tiles_per_side(slices);
-    if pixels.rows % tiles != 0 || pixels.columns % tiles != 0 {
+    if !pixels.rows.is_multiple_of(tiles) || !pixels.columns.is_multiple_of(tiles) {
         return Err(DicomError::Malformed("the mosaic does not divide into its slices"));
     }
     if voxels.len() < pixels.bytes() {
@@ -121,7 +121,7 @@ impl Tile {
             let (down, across) = (slice / self.tiles, slice % self.tiles);
             for row in (0..self.rows).rev() {
                 let at = (down * self.rows + row) * mosaic_row_bytes + across * row_bytes;
-                rows_from_the_bottom(&mosaic[at..at + row_bytes], row_bytes, &mut volume);
+                volume.extend_from_slice(&mosaic[at..at + row_bytes]);
             }
         }
         volume

@@ -1,7 +1,7 @@
 //! When a volume was acquired, as seconds since its own series' time: the differences that analysis needs, no dates.
 
+use super::DicomFile;
 use super::elements::{ACQUISITION_DATE, ACQUISITION_DATE_TIME, ACQUISITION_TIME, SERIES_DATE, SERIES_TIME};
-use super::{DicomError, DicomFile};
 
 const DAY_S: f64 = 86_400.0;
 
@@ -54,11 +54,10 @@ impl Stamp {
 }
 
 /// Slice times in seconds after the earliest slice, one per frame.
-pub(super) fn slice_times(stamps: &[Stamp]) -> Result<Vec<f64>, DicomError> {
-    let first = *stamps.first().ok_or(DicomError::Malformed("no frame has a time"))?;
-    let since: Vec<f64> = stamps.iter().map(|stamp| stamp.seconds_after(first)).collect();
+pub(super) fn slice_times(stamps: &[Stamp]) -> Vec<f64> {
+    let since: Vec<f64> = stamps.iter().map(|stamp| stamp.seconds_after(stamps[0])).collect();
     let earliest = since.iter().copied().fold(0.0, f64::min);
-    Ok(since.iter().map(|time| time - earliest).collect())
+    since.iter().map(|time| time - earliest).collect()
 }
 
 /// Days since 1 March of year 0 (a calendar that puts the leap day last).
@@ -79,7 +78,8 @@ fn parse_time(text: &str) -> Option<f64> {
     if !is_time {
         return None;
     }
-    let number = |range: std::ops::Range<usize>| whole.get(range).map_or(Some(0.0), |digits| digits.parse::<f64>().ok());
+    let number =
+        |range: std::ops::Range<usize>| whole.get(range).map_or(Some(0.0), |digits| digits.parse::<f64>().ok());
     let seconds = text.get(4..).map_or(Some(0.0), |seconds| seconds.parse::<f64>().ok().or(Some(0.0)))?;
     Some(number(0..2)? * 3600.0 + number(2..4)? * 60.0 + seconds).filter(|second| *second <= DAY_S)
 }

@@ -24,6 +24,8 @@ const PREAMBLE: usize = 132;
 
 const PER_FRAME: Tag = Tag(0x5200, 0x9230);
 const SHARED: Tag = Tag(0x5200, 0x9229);
+/// Of a fragment of compressed voxels; it is on no list.
+const ITEM: Tag = Tag(0xFFFE, 0xE000);
 
 /// Why a file gives no volume. No variant carries a word of the file: it could be a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -82,26 +84,22 @@ pub fn walk(bytes: &[u8]) -> Result<DicomFile, DicomError> {
 fn read_meta(bytes: &[u8], top: &mut Elements) -> Result<usize, DicomError> {
     let mut at = PREAMBLE;
     loop {
-        let header: [u8; 12] = match bytes.get(at..at + 12).and_then(|header| header.try_into().ok()) {
-            Some(header) => header,
-            None => return Err(DicomError::Incomplete),
-        };
+        let header: &[u8; 12] = bytes[at..].first_chunk().ok_or(DicomError::Incomplete)?;
         let tag = Tag(u16::from_le_bytes([header[0], header[1]]), u16::from_le_bytes([header[2], header[3]]));
         if tag.group() != 2 {
             return Ok(at);
         }
-        let is_long = matches!(&header[4..6], b"OB" | b"OW" | b"OF" | b"SQ" | b"UN" | b"UT");
-        let (begin, length) = if is_long {
-            (at + 12, u32::from_le_bytes([header[8], header[9], header[10], header[11]]))
+        let has_long_length = matches!(&header[4..6], b"OB" | b"OW" | b"OF" | b"SQ" | b"UN" | b"UT");
+        let (begin, length) = if has_long_length {
+            (at + 12, u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize)
         } else {
-            (at + 8, u32::from(u16::from_le_bytes([header[6], header[7]])))
+            (at + 8, usize::from(u16::from_le_bytes([header[6], header[7]])))
         };
-        let value = begin..begin + length as usize;
-        let value = bytes.get(value).ok_or(DicomError::Incomplete)?;
+        let value = bytes.get(begin..begin + length).ok_or(DicomError::Incomplete)?;
         if tag == TRANSFER_SYNTAX {
             top.keep(tag, value.to_vec());
         }
-        at = begin + length as usize;
+        at = begin + length;
     }
 }
 
@@ -109,53 +107,80 @@ fn read_dataset(
     bytes: &[u8],
     begin: usize,
     syntax: &dicom_transfer_syntax_registry::TransferSyntax,
-    mut file: DicomFile,
+    file: DicomFile,
 ) -> Result<DicomFile, DicomError> {
     let mut source = Cursor::new(bytes);
     source.set_position(begin as u64);
-    let mut reader = LazyDataSetReader::new_with_ts(source, syntax)
-        .map_err(|_| DicomError::Malformed("the parser cannot begin"))?;
-    let mut path: Vec<Tag> = Vec::new();
+    let reader = LazyDataSetReader::new_with_ts(source, syntax);
+    let mut reader = reader.map_err(|_| DicomError::Malformed("the parser cannot begin"))?;
+    let mut walker = Walker { bytes, path: Vec::new(), file };
     loop {
-        // An element that the parser cannot read is cut off, as far as anyone can tell, when it lies at the end.
+        // An element that the parser cannot read is cut off, as far as anyone can tell: a growing file ends anywhere.
         let Some(Ok(token)) = reader.advance() else { return Err(DicomError::Incomplete) };
+        if walker.step(token)? == Step::Voxels {
+            return Ok(walker.file);
+        }
+    }
+}
+
+/// What a token led to.
+#[derive(PartialEq, Eq)]
+enum Step {
+    On,
+    /// The voxels are found: what follows is padding.
+    Voxels,
+}
+
+/// Where the walk stands.
+struct Walker<'a> {
+    bytes: &'a [u8],
+    /// Sequences around the current element, outermost first.
+    path: Vec<Tag>,
+    file: DicomFile,
+}
+
+impl Walker<'_> {
+    fn step<D: StatefulDecode>(&mut self, token: LazyDataToken<D>) -> Result<Step, DicomError> {
         match token {
-            LazyDataToken::SequenceStart { tag, .. } => {
-                path.push(tag);
-                if path.len() > MAX_DEPTH {
-                    return Err(DicomError::Malformed("sequences are nested too deeply"));
-                }
+            LazyDataToken::SequenceStart { .. } if self.path.len() == MAX_DEPTH => {
+                return Err(DicomError::Malformed("sequences are nested too deeply"));
             }
-            LazyDataToken::SequenceEnd => {
-                path.pop();
-            }
-            LazyDataToken::ItemStart { .. } if path == [PER_FRAME] => {
-                if file.frames.len() == MAX_FRAMES {
-                    return Err(DicomError::Malformed("too many frames"));
-                }
-                file.frames.push(Elements::default());
-            }
+            LazyDataToken::SequenceStart { tag, .. } => self.path.push(tag),
+            LazyDataToken::SequenceEnd => drop(self.path.pop()),
+            LazyDataToken::ItemStart { .. } if self.path == [PER_FRAME] => self.frame()?,
             LazyDataToken::PixelSequenceStart => return Err(DicomError::Compressed),
-            LazyDataToken::LazyValue { header, decoder } => {
-                let at = usize::try_from(decoder.position()).unwrap_or(usize::MAX);
-                let length = header.len.get().unwrap_or(u32::MAX);
-                if length as usize > bytes.len().saturating_sub(at) {
-                    return Err(DicomError::Incomplete);
-                }
-                if header.tag() == PIXEL_DATA && path.is_empty() {
-                    file.voxels = at..at + length as usize;
-                    return Ok(file);
-                }
-                if let Some(elements) = file.place(&path).filter(|_| is_listed(header.tag()) && length <= MAX_KEPT_BYTES) {
-                    elements.keep(header.tag(), bytes[at..at + length as usize].to_vec());
-                }
-                decoder.skip_bytes(length).map_err(|_| DicomError::Incomplete)?;
-            }
+            LazyDataToken::LazyValue { header, decoder } => return self.value(header.tag(), header.len.get(), decoder),
             LazyDataToken::LazyItemValue { len, decoder } => {
-                decoder.skip_bytes(len).map_err(|_| DicomError::Incomplete)?;
+                self.value(ITEM, Some(len), decoder)?;
             }
             _ => {}
         }
+        Ok(Step::On)
+    }
+
+    fn frame(&mut self) -> Result<(), DicomError> {
+        if self.file.frames.len() == MAX_FRAMES {
+            return Err(DicomError::Malformed("too many frames"));
+        }
+        self.file.frames.push(Elements::default());
+        Ok(())
+    }
+
+    /// Keeps a listed value; any other is skipped.
+    fn value(&mut self, tag: Tag, length: Option<u32>, mut decoder: impl StatefulDecode) -> Result<Step, DicomError> {
+        let length = length.ok_or(DicomError::Malformed("a value without a length"))?;
+        let begin = usize::try_from(decoder.position()).map_err(|_| DicomError::Incomplete)?;
+        let place = begin..begin.saturating_add(length as usize);
+        let value = self.bytes.get(place.clone()).ok_or(DicomError::Incomplete)?;
+        if tag == PIXEL_DATA && self.path.is_empty() {
+            self.file.voxels = place;
+            return Ok(Step::Voxels);
+        }
+        if is_listed(tag) && length <= MAX_KEPT_BYTES {
+            self.file.place(&self.path).into_iter().for_each(|elements| elements.keep(tag, value.to_vec()));
+        }
+        decoder.skip_bytes(length).map_err(|_| DicomError::Incomplete)?;
+        Ok(Step::On)
     }
 }
 
