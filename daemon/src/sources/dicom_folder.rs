@@ -216,3 +216,28 @@ impl From<DicomError> for Trouble {
         Self::Ignored(Ignored::new(reason, error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_are_taken_by_kind_and_by_name() {
+        use ImageKind::{Magnitude, MotionCorrected, Phase, SingleBandReference};
+        let rules = |protocol: &str, motion_corrected| SeriesRules { protocol: protocol.into(), motion_corrected };
+        for (kind, words, rules, expected) in [
+            (Magnitude, "func_task-nsd bold", rules("", false), None),
+            (Magnitude, "func_task-nsd bold", rules("task", false), None),
+            (Magnitude, "localizer", rules("task", false), Some(IgnoreReason::Protocol)),
+            (Phase, "func_task-nsd bold", rules("task", false), Some(IgnoreReason::Phase)),
+            (SingleBandReference, "task_sbref", rules("task", false), Some(IgnoreReason::Reference)),
+            (MotionCorrected, "task mocoseries", rules("task", false), Some(IgnoreReason::MotionCorrection)),
+            (MotionCorrected, "task mocoseries", rules("task", true), None),
+            (Magnitude, "task", rules("task", true), Some(IgnoreReason::MotionCorrection)),
+        ] {
+            let series = Series { uid: "1.2".into(), number: 7, words: words.into(), kind };
+            let found = rules.judge(&series).err().map(|ignored| ignored.reason);
+            assert_eq!(found, expected, "{kind:?} `{words}` by {rules:?}");
+        }
+    }
+}

@@ -153,3 +153,25 @@ pub(super) fn repetition_time(milliseconds: Option<f64>) -> Result<f64, DicomErr
     let seconds = milliseconds.map(|ms| ms / 1e3).filter(|tr_s| *tr_s > 0.0);
     seconds.ok_or(DicomError::Malformed("no repetition time"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_picture_is_told_by_type_component_and_name() {
+        for (image_type, component, words, expected) in [
+            ("ORIGINAL\\PRIMARY\\M\\ND\\MOSAIC ", None, "task", ImageKind::Magnitude),
+            ("ORIGINAL\\PRIMARY\\M\\ND\\MOCO\\MOSAIC", None, "task", ImageKind::MotionCorrected),
+            ("ORIGINAL\\PRIMARY\\P\\ND\\MOSAIC", None, "task", ImageKind::Phase),
+            ("ORIGINAL\\PRIMARY\\FMRI\\NONE", Some("MAGNITUDE "), "task", ImageKind::Magnitude),
+            ("ORIGINAL\\PRIMARY\\FMRI\\NONE", Some("PHASE "), "task", ImageKind::Phase),
+            ("ORIGINAL\\PRIMARY\\M\\MB\\ND\\MOSAIC", None, "task_sbref", ImageKind::SingleBandReference),
+        ] {
+            let mut file = DicomFile::default();
+            file.top.keep(IMAGE_TYPE, image_type.into());
+            component.into_iter().for_each(|component| file.top.keep(COMPLEX_COMPONENT, component.into()));
+            assert_eq!(kind(&file, words), expected, "{image_type} {component:?} {words}");
+        }
+    }
+}
