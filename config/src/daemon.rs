@@ -1,6 +1,6 @@
 //! `daemon.toml`: sockets, limits, deadlines and engine of the live program.
 
-use crate::{Checked, Complaint, SessionConfig};
+use crate::{Checked, Complaint, SessionConfig, SourceConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -14,6 +14,8 @@ pub struct DaemonConfig {
     pub allow_estimator_mismatch: bool,
     /// Volumes in.
     pub volumes: VolumeConfig,
+    /// Volumes in by another way.
+    pub source: SourceConfig,
     /// Results out.
     pub results: PublishConfig,
     /// Pages.
@@ -253,6 +255,7 @@ impl Checked for DaemonConfig {
         }
         self.check_feedback_lag()?;
         self.volumes.check().map_err(|c| c.within("volumes"))?;
+        self.source.check().map_err(|c| c.within("source"))?;
         self.deadline.check().map_err(|c| c.within("deadline"))?;
         Complaint::unless(self.results.high_water_mark > 0, "results.high_water_mark", || "must be above 0".into())?;
         Complaint::unless_positive("http.stale_after_s", self.http.stale_after_s)?;

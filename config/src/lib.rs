@@ -27,6 +27,7 @@ mod preprocess;
 mod runtime;
 mod scheduler;
 mod session;
+mod source;
 mod step;
 mod stream;
 mod training;
@@ -57,6 +58,7 @@ pub use preprocess::{BetaConfig, PreprocessConfig, ZscoreConfig};
 pub use runtime::{RUNTIME_DIR_VARIABLE, runtime_library};
 pub use scheduler::{BetaSchedule, FinalSigma, LowLevelStart, PriorConfig, Sampler, SchedulerConfig, TokenScale};
 pub use session::SessionConfig;
+pub use source::{SourceConfig, SourceKind};
 pub use step::{Step, Timings};
 pub use stream::{StreamConfig, StreamKind};
 pub use training::{

@@ -25,4 +25,5 @@ pub mod publish;
 pub mod replay;
 pub mod scanner;
 pub mod settings;
+pub mod sources;
 pub mod vitals;

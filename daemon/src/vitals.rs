@@ -5,6 +5,7 @@ use mindeye_config::{Moment, Step, Timings};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -38,6 +39,9 @@ pub struct Vitals {
     missed: Counter,
     steps: Family<StepLabel, Histogram>,
     dropped: Counter,
+    source_ignored: Family<ReasonLabel, Counter>,
+    /// Seconds; NaN where the source has no stamps.
+    arrival_lag: Gauge<f64, AtomicU64>,
     queue_depth: AtomicUsize,
     last_volume: AtomicU64,
 }
@@ -61,6 +65,8 @@ impl Vitals {
             missed: Counter::default(),
             steps: Family::new_with_constructor(|| Histogram::new(BOUNDS_S)),
             dropped: Counter::default(),
+            source_ignored: Family::default(),
+            arrival_lag: Gauge::default(),
             queue_depth: AtomicUsize::new(0),
             last_volume: AtomicU64::new(u64::MAX),
         };
@@ -85,6 +91,16 @@ impl Vitals {
             "mindeye_messages_dropped",
             "Volume messages not shown for lack of time",
             self.dropped.clone(),
+        );
+        registry.register(
+            "mindeye_source_ignored",
+            "Files and messages of a source that are no volume of a run, by reason",
+            self.source_ignored.clone(),
+        );
+        registry.register(
+            "mindeye_arrival_lag_seconds",
+            "Time from acquisition to arrival of a source's newest volume, above the run's smallest; NaN without stamps",
+            self.arrival_lag.clone(),
         );
     }
 
@@ -130,6 +146,16 @@ impl Vitals {
     /// A volume message was dropped because the publisher was busy.
     pub fn message_dropped(&self) {
         self.dropped.inc();
+    }
+
+    /// A source left something alone.
+    pub fn source_ignored(&self, reason: &'static str) {
+        self.source_ignored.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// How much later than the run's fastest volume the newest of a source arrived, seconds; `None` without stamps.
+    pub fn set_arrival_lag(&self, lag_s: Option<f64>) {
+        self.arrival_lag.set(lag_s.unwrap_or(f64::NAN));
     }
 
     /// Volumes that wait for preprocessing.

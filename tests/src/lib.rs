@@ -12,6 +12,7 @@ pub mod phantom_run;
 pub mod programs;
 pub mod record;
 pub mod sender;
+pub mod sources;
 
 use mindeye_config::{SystemClock, runtime_library};
 use std::path::{Path, PathBuf};

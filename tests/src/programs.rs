@@ -132,9 +132,17 @@ impl Program {
     /// # Panics
     /// If it does not end.
     pub fn terminate(mut self) -> Option<i32> {
+        self.ask_to_end();
+        self.wait()
+    }
+
+    /// Asks it to end (SIGTERM), and does not wait.
+    ///
+    /// # Panics
+    /// If the system refuses.
+    pub fn ask_to_end(&self) {
         let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
         assert!(asked.is_ok_and(|asked| asked.success()), "kill -TERM");
-        self.wait()
     }
 
     /// Waits for its end; `None` when a signal ended it.

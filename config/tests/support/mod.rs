@@ -6,7 +6,7 @@ use mindeye_config::{
     BUNDLE_FORMAT, BetaConfig, BetaKind, BetaUnit, Budget, BundleManifest, Confounds, DaemonConfig, DeadlineConfig,
     Dimensions, Drift, ENGINES_FORMAT, EngineConfig, EngineFileEntry, EnginesManifest, Estimator, FeedbackConfig,
     FileEntry, GalleryEntry, Hrf, HrfHeight, MockFault, MockFaultKind, ModelDimensions, Name, NetworkEntry, NoiseModel,
-    Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, Step, StepBudget, TensorEntry, ZscorePolicy,
+    Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, SourceConfig, Step, StepBudget, TensorEntry, ZscorePolicy,
     sha256_of_bytes,
 };
 use serde::Serialize;
@@ -53,6 +53,7 @@ pub(crate) fn daemon() -> DaemonConfig {
         session: _,
         allow_estimator_mismatch,
         volumes,
+        source,
         results,
         http,
         journal,
@@ -61,10 +62,17 @@ pub(crate) fn daemon() -> DaemonConfig {
         trial,
     } = DaemonConfig::default();
     let deadline = DeadlineConfig { decode_after_s, deadline_s: Some(1.5), guard_ms };
+    let source = SourceConfig {
+        folder: Some("export".into()),
+        tr_s: Some(1.5),
+        expected_volumes: Some(300),
+        events: Some("events.tsv".into()),
+        ..source
+    };
     let session = Some(session());
     let fault = MockFault { network: "unet".into(), run: Some(3), kind: MockFaultKind::Slow, ms: 500.0 };
     let engine = EngineConfig { kind, threads, mock_delay_ms, mock_fault: vec![fault] };
-    DaemonConfig { session, allow_estimator_mismatch, volumes, results, http, journal, engine, deadline, trial }
+    DaemonConfig { session, allow_estimator_mismatch, volumes, source, results, http, journal, engine, deadline, trial }
 }
 
 /// `session.toml`.

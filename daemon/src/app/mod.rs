@@ -6,7 +6,9 @@ mod wiring;
 use crate::display::{Pages, serve};
 use crate::journal::find_open_run;
 use crate::publish::PublishEvent;
+use crate::scanner::read_events;
 use crate::settings::Prepared;
+use crate::sources::open_source;
 use crate::vitals::Vitals;
 use crossbeam_channel::Sender;
 use mindeye_config::{Clock, DaemonConfig, Failure};
@@ -15,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use wiring::Wiring;
+use wiring::{Wiring, spawn_source};
 
 /// Address inside the process at which the router is woken.
 const WAKE: &str = "inproc://wake-router";
@@ -29,6 +31,8 @@ pub struct Addresses {
     pub results: String,
     /// Pages.
     pub http: std::net::SocketAddr,
+    /// Kind and place of the source beside native ZeroMQ.
+    pub source: Option<String>,
 }
 
 /// An instrument at work.
@@ -41,6 +45,7 @@ pub struct Daemon {
     pub vitals: Arc<Vitals>,
     stop: Arc<AtomicBool>,
     publish: Sender<PublishEvent>,
+    source: Option<JoinHandle<()>>,
     threads: Threads,
     pages: Pages,
 }
@@ -67,10 +72,12 @@ impl Daemon {
         let volumes = router_socket(&context, config)?;
         let results = publish_socket(&context, config)?;
         let listener = listen(&config.http.bind)?;
+        let source = open_source(config, &context, &clock).map_err(Failure::unavailable)?;
         let addresses = Addresses {
             volumes: endpoint(&volumes)?,
             results: endpoint(&results)?,
             http: listener.local_addr().map_err(Failure::unavailable)?,
+            source: source.as_ref().map(|opened| format!("{} {}", opened.source.kind(), opened.place)),
         };
         let interrupted = find_open_run(&config.journal.dir).map_err(Failure::data)?;
         let results_file = results_file.map(|path| open_results(&path)).transpose()?;
@@ -83,16 +90,21 @@ impl Daemon {
         let pages = wiring.pages(connected(&context, zmq::PUSH, WAKE)?, operator_token.clone());
         let pages = serve(listener, pages)?;
         let waker = connected(&context, zmq::PUSH, WAKE)?;
+        let events = config.source.events.as_deref().map(read_events).transpose().map_err(Failure::usage)?;
+        let feeder =
+            source.map(|opened| wiring.feeder(opened.source, &context, events.unwrap_or_default())).transpose()?;
         let (vitals, stop, publish) = (wiring.vitals.clone(), wiring.stop.clone(), wiring.queues.publish.0.clone());
         let threads = wiring.spawn(router, interrupted, publisher, decoders, waker)?;
-        Ok(Self { addresses, operator_token, vitals, stop, publish, threads, pages })
+        let source = feeder.map(spawn_source).transpose()?;
+        Ok(Self { addresses, operator_token, vitals, stop, publish, source, threads, pages })
     }
 
     /// Stops: no message is taken in any more, what was taken in is saved, preprocessed and published, then all threads end.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
+        // A thread that panicked has already said so on standard error.
+        let _ = self.source.map(JoinHandle::join);
         for thread in self.threads.upstream {
-            // A thread that panicked has already said so on standard error.
             let _ = thread.join();
         }
         let _ = self.publish.send(PublishEvent::Shutdown);

@@ -2,6 +2,9 @@
 
 use mindeye_config::{DaemonConfig, Failure};
 
+/// Address inside the process at which sources hand in their volumes.
+pub(super) const DOOR: &str = "inproc://door";
+
 pub(super) fn router_socket(context: &zmq::Context, config: &DaemonConfig) -> Result<zmq::Socket, Failure> {
     let socket = context.socket(zmq::ROUTER).map_err(Failure::unavailable)?;
     // Up to twice the limit a volume is answered `too_large`; beyond that ZeroMQ hangs up on the sender.
@@ -13,6 +16,8 @@ pub(super) fn router_socket(context: &zmq::Context, config: &DaemonConfig) -> Re
         socket.set_maxmsgsize(longest)?;
         // A peer that reconnects under its own name takes over, instead of being ignored.
         socket.set_router_handover(true)?;
+        // Sources are senders in the house. The last address bound is the one that is told to people.
+        socket.bind(DOOR)?;
         socket.bind(&config.volumes.bind)
     };
     options().map_err(|error| cannot_bind("volumes", &config.volumes.bind, error))?;

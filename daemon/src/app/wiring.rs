@@ -1,5 +1,6 @@
 //! Which part is connected to which: every queue, and every thread with its ends of them.
 
+use super::sockets::{DOOR, connected};
 use super::{Threads, wake_up};
 use crate::display::PagesParts;
 use crate::ingest::{Command, CommitItem, Committed, Committer, GridRule, Intake, Limits, Router, RouterParts};
@@ -7,8 +8,10 @@ use crate::journal::RecordedRun;
 use crate::pipeline::{
     Mailbox, PaintContext, Patience, PreprocessContext, ScoreContext, Work, paint_loop, preprocess_loop, score_loop,
 };
+use crate::protocol::EventFields;
 use crate::publish::{FeedbackPlan, Frame, Identity, Latest, PublishEvent, Publisher, PublisherParts};
 use crate::settings::{Decoders, recipe};
+use crate::sources::{Feeder, FeederParts, VolumeSource, session};
 use crate::vitals::Vitals;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mindeye_config::{Clock, DaemonConfig, Failure};
@@ -141,6 +144,24 @@ impl<'a> Wiring<'a> {
         }
     }
 
+    pub(super) fn feeder(
+        &self,
+        source: Box<dyn VolumeSource>,
+        context: &zmq::Context,
+        events: Vec<EventFields>,
+    ) -> Result<Feeder, Failure> {
+        Ok(Feeder::new(FeederParts {
+            source,
+            door: connected(context, zmq::DEALER, DOOR)?,
+            clock: self.clock.clone(),
+            session: session(self.config),
+            grid: self.bundle.mask.grid().clone(),
+            events,
+            vitals: self.vitals.clone(),
+            stop: self.stop.clone(),
+        }))
+    }
+
     fn preprocess(&self) -> Result<PreprocessContext, Failure> {
         Ok(PreprocessContext {
             recipe: recipe(self.bundle, self.config)?,
@@ -198,6 +219,11 @@ impl<'a> Wiring<'a> {
         ];
         Ok(Threads { upstream, publisher: spawn("publish", move || publisher.run(&publish.1))? })
     }
+}
+
+/// Starts the thread of a source.
+pub(super) fn spawn_source(feeder: Feeder) -> Result<JoinHandle<()>, Failure> {
+    spawn("source", move || feeder.run())
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Failure> {

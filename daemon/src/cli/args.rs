@@ -1,7 +1,7 @@
 //! Every verb and flag of `mindeye-daemon`; the comments are the help text.
 
 use crate::replay::{ReplayDecisions, ReplaySpeed};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use mindeye_config::EngineKind;
 use std::path::PathBuf;
 
@@ -103,9 +103,19 @@ pub(super) struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub(super) struct ScannerArgs {
-    /// Address of the daemon's volumes socket
-    #[arg(long, value_name = "ADDR")]
+    /// Address of the daemon's volumes socket; of its Pyneal socket, or of AFNI's control channel (HOST:PORT); for DICOM the
+    /// export folder
+    #[arg(long, value_name = "ADDR|DIR")]
     pub(super) connect: String,
+    /// How volumes are sent
+    #[arg(long, value_enum, default_value = "native")]
+    pub(super) emit: EmitKind,
+    /// Address of AFNI's data channel
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7953")]
+    pub(super) afni_data: String,
+    /// Series number of DICOM files
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) series: u32,
     /// Recorded run (NIfTI)
     #[arg(long, value_name = "FILE", group = "what")]
     pub(super) bold: Option<PathBuf>,
@@ -139,6 +149,21 @@ pub(super) struct ScannerArgs {
     /// Seconds without any answer after which the scanner gives up
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     pub(super) patience_s: f64,
+}
+
+/// What a simulated scanner speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum EmitKind {
+    /// The native ZeroMQ protocol, with trials
+    Native,
+    /// Siemens mosaic DICOM files in a folder, without trials
+    DicomMosaic,
+    /// Siemens XA enhanced DICOM files in a folder, without trials
+    DicomXa,
+    /// Pyneal's ZeroMQ sender, without trials
+    Pyneal,
+    /// AFNI's real-time TCP protocol, without trials
+    Afni,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     describe(&prepared).iter().for_each(|line| eprintln!("{line}"));
     let daemon = Daemon::start(&config, prepared, clock, args.results_file)?;
     let listening = &daemon.addresses;
+    listening.source.iter().for_each(|source| eprintln!("source {source}"));
     eprintln!("operator token {}", daemon.operator_token);
     eprintln!("listening volumes={} results={} http={}", listening.volumes, listening.results, listening.http);
     while !stop.load(Ordering::Relaxed) {

@@ -1,11 +1,14 @@
 //! `scanner`: a recorded run or a phantom, played as a scanner would.
 
-use super::args::ScannerArgs;
+use super::args::{EmitKind, ScannerArgs};
 use super::{positive, stop_on_signals};
+use crate::scanner::emit::{AfniEmitter, DicomEmitter, DicomKind, EmitError, EmitPace, Emitter, PynealEmitter, emit};
 use crate::scanner::{NiftiSource, PhantomSource, Played, ScanSource, Scanner, ScannerError, ScannerOptions};
 use mindeye_config::{Clock, Failure, Name, SystemClock};
 use mindeye_preprocess::AffineSource;
 use mindeye_preprocess::phantom::{Phantom, PhantomConfig};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Plays the run to its end.
@@ -13,6 +16,9 @@ pub(super) fn run(args: ScannerArgs) -> Result<(), Failure> {
     let clock = SystemClock::start();
     let stop = stop_on_signals()?;
     let mut source = source(&args)?;
+    if args.emit != EmitKind::Native {
+        return play_as(&args, source.as_mut(), clock.as_ref(), &stop);
+    }
     let options = scanner_options(&args, clock.as_ref())?;
     eprintln!("playing run {} of session {} to {}", options.run, options.session, options.connect);
     let context = zmq::Context::new();
@@ -20,6 +26,44 @@ pub(super) fn run(args: ScannerArgs) -> Result<(), Failure> {
     let played = scanner.play().map_err(scanner_failure)?;
     eprintln!("{}", summary(&played));
     Ok(())
+}
+
+/// Plays the run as another program would send it.
+fn play_as(
+    args: &ScannerArgs,
+    source: &mut dyn ScanSource,
+    clock: &dyn Clock,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let pace = EmitPace { speed: positive("--speed", args.speed)?, volumes: args.volumes };
+    let context = zmq::Context::new();
+    let mut emitter = emitter(args, &context, clock)?;
+    eprintln!("playing to {}", args.connect);
+    let volumes = emit(source, emitter.as_mut(), pace, clock, stop).map_err(emit_failure)?;
+    eprintln!("{volumes} volumes sent");
+    Ok(())
+}
+
+fn emitter(args: &ScannerArgs, context: &zmq::Context, clock: &dyn Clock) -> Result<Box<dyn Emitter>, Failure> {
+    // A series of its own for every start: milliseconds tell them apart.
+    let dicom = |kind| DicomEmitter::new(kind, Path::new(&args.connect), args.series, (clock.unix_s() * 1e3) as u64);
+    Ok(match args.emit {
+        EmitKind::Native => return Err(Failure::other("native volumes have a sender of their own")),
+        EmitKind::DicomMosaic => Box::new(dicom(DicomKind::Mosaic)),
+        EmitKind::DicomXa => Box::new(dicom(DicomKind::Enhanced)),
+        EmitKind::Pyneal => {
+            let patience_ms = (positive("--patience-s", args.patience_s)? * 1e3).min(f64::from(i32::MAX)) as i32;
+            Box::new(PynealEmitter::connect(context, &args.connect, patience_ms).map_err(emit_failure)?)
+        }
+        EmitKind::Afni => Box::new(AfniEmitter::new(&args.connect, &args.afni_data)),
+    })
+}
+
+fn emit_failure(error: EmitError) -> Failure {
+    match error {
+        EmitError::VoxelType { .. } => Failure::data(error),
+        EmitError::Peer { .. } => Failure::unavailable(error),
+    }
 }
 
 fn source(args: &ScannerArgs) -> Result<Box<dyn ScanSource>, Failure> {

@@ -1,6 +1,7 @@
 //! A simulated scanner: it plays a recorded run or a phantom as a real scanner's sender would, and loses nothing.
 
 mod client;
+pub mod emit;
 mod events;
 mod link;
 mod source;
