@@ -14,6 +14,7 @@
 //! the stimulus (a [`Retrieval`] scores every picture alike), calibrated confidence, and diffusion (prior and UNet).
 
 mod bundle;
+pub mod confidence;
 mod decoder;
 pub mod effort;
 mod error;

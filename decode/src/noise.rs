@@ -97,6 +97,11 @@ fn normals(u: u32, v: u32) -> [f32; 2] {
     [(radius * cos) as f32, (radius * sin) as f32]
 }
 
+/// A uniform 32-bit word for a place in a table, for draws that are no noise.
+pub(crate) fn word(seed: u64, row: u32, column: u32) -> u32 {
+    philox([column, row, u32::MAX, 0], [seed as u32, (seed >> 32) as u32])[0]
+}
+
 /// Philox 4x32 with ten rounds.
 fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
