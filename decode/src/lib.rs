@@ -32,10 +32,12 @@ mod tensors;
 pub use bundle::{Bundle, BundleError};
 pub use decoder::{Decoder, Products};
 pub use error::DecodeError;
-pub use gallery::{Gallery, GalleryError};
+pub use gallery::{
+    CoarseIndex, CoarseProjection, ExactIndex, Found, Gallery, GalleryError, Shortlist, TwoStageGallery,
+};
 pub use network::Network;
 pub use noise::{CounterNoise, Draw, NoiseSource, TrialNoise};
 pub use parity::{NetworkReport, Parity, WarmUpReport};
 pub use picture::Picture;
 pub use reconstruction::{Candidate, Progress, Reconstruction};
-pub use retrieval::Retrieval;
+pub use retrieval::{Retrieval, image_to_brain_rank};

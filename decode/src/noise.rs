@@ -97,6 +97,13 @@ fn normals(u: u32, v: u32) -> [f32; 2] {
     [(radius * cos) as f32, (radius * sin) as f32]
 }
 
+/// `count` N(0, 1) under a plain seed, for draws that belong to no trial.
+pub(crate) fn standard_normal(seed: u64, count: usize) -> Vec<f32> {
+    let mut values = vec![0.0; count];
+    CounterNoise { key: seed }.fill(Draw::PriorStart, &mut values);
+    values
+}
+
 /// A uniform 32-bit word for a place in a table, for draws that are no noise.
 pub(crate) fn word(seed: u64, row: u32, column: u32) -> u32 {
     philox([column, row, u32::MAX, 0], [seed as u32, (seed >> 32) as u32])[0]

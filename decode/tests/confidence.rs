@@ -148,7 +148,8 @@ fn a_bundle_carries_its_calibration_for_its_own_gallery() {
 
 #[test]
 fn an_impossible_calibration_is_refused_by_key() {
-    let cases: [(fn(&mut Calibration), &str); 4] = [
+    type Edit = fn(&mut Calibration);
+    let cases: [(Edit, &str); 4] = [
         (|c| c.format = "other".into(), "format"),
         (|c| c.temperature = 0.0, "temperature"),
         (|c| c.abstain_below = 1.5, "abstain_below"),
