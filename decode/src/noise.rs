@@ -76,6 +76,14 @@ pub struct CounterNoise {
     key: u64,
 }
 
+impl CounterNoise {
+    /// Noise under a plain key, for simulations that belong to no trial.
+    #[must_use]
+    pub fn with_key(key: u64) -> Self {
+        Self { key }
+    }
+}
+
 impl NoiseSource for CounterNoise {
     fn fill(&self, draw: Draw, values: &mut [f32]) {
         let key = [self.key as u32, (self.key >> 32) as u32];
@@ -100,7 +108,7 @@ fn normals(u: u32, v: u32) -> [f32; 2] {
 /// `count` N(0, 1) under a plain seed, for draws that belong to no trial.
 pub(crate) fn standard_normal(seed: u64, count: usize) -> Vec<f32> {
     let mut values = vec![0.0; count];
-    CounterNoise { key: seed }.fill(Draw::PriorStart, &mut values);
+    CounterNoise::with_key(seed).fill(Draw::PriorStart, &mut values);
     values
 }
 

@@ -129,3 +129,31 @@ fn an_index_of_two_million_is_the_largest_exact_one() {
     let refusal = ExactIndex::new(vec![0.5; 2_000_001], 1).err().unwrap();
     assert_eq!(refusal, GalleryError::TooMany { items: 2_000_001, most: 2_000_000 });
 }
+
+#[cfg(feature = "usearch")]
+#[test]
+fn the_graph_in_a_file_finds_what_comparing_all_finds() {
+    use mindeye_decode::UsearchIndex;
+    let gallery = gallery(3000);
+    let projection = CoarseProjection::fit(&gallery, 12, 3).unwrap();
+    let coarse = projection.apply_to_all(&gallery);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("coarse.usearch");
+    UsearchIndex::build(&coarse, 12, &path).unwrap();
+    let graph = UsearchIndex::view(&path, 12).unwrap();
+    assert_eq!(graph.items(), 3000);
+    let exact = ExactIndex::new(coarse.clone(), 12).unwrap();
+    let hits: usize = (0..100)
+        .map(|i| {
+            let query = &coarse[i * 12..][..12];
+            let (found, expected) = (graph.nearest(query, 10).unwrap(), exact.nearest(query, 10).unwrap());
+            // 0.01: vectors kept as f16.
+            assert!((found[0].1 - expected[0].1).abs() < 0.01, "{found:?} {expected:?}");
+            expected.iter().filter(|(item, _)| found.iter().any(|(other, _)| other == item)).count()
+        })
+        .sum();
+    assert!(hits > 900, "{hits} of 1000 nearest found");
+    assert!(matches!(graph.nearest(&[0.0; 5], 1), Err(GalleryError::Width { expected: 12, found: 5 })));
+    std::fs::write(&path, "no graph").unwrap();
+    assert!(matches!(UsearchIndex::view(&path, 12), Err(GalleryError::Index { .. })));
+}
