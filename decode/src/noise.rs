@@ -76,6 +76,14 @@ pub struct CounterNoise {
     key: u64,
 }
 
+impl CounterNoise {
+    /// Noise under a plain key, for simulations that belong to no trial.
+    #[must_use]
+    pub fn with_key(key: u64) -> Self {
+        Self { key }
+    }
+}
+
 impl NoiseSource for CounterNoise {
     fn fill(&self, draw: Draw, values: &mut [f32]) {
         let key = [self.key as u32, (self.key >> 32) as u32];
@@ -95,6 +103,18 @@ fn normals(u: u32, v: u32) -> [f32; 2] {
     let radius = (-2.0 * ((f64::from(u) + 1.0) / WORDS).ln()).sqrt();
     let (sin, cos) = (TAU * f64::from(v) / WORDS).sin_cos();
     [(radius * cos) as f32, (radius * sin) as f32]
+}
+
+/// `count` N(0, 1) under a plain seed, for draws that belong to no trial.
+pub(crate) fn standard_normal(seed: u64, count: usize) -> Vec<f32> {
+    let mut values = vec![0.0; count];
+    CounterNoise::with_key(seed).fill(Draw::PriorStart, &mut values);
+    values
+}
+
+/// A uniform 32-bit word for a place in a table, for draws that are no noise.
+pub(crate) fn word(seed: u64, row: u32, column: u32) -> u32 {
+    philox([column, row, u32::MAX, 0], [seed as u32, (seed >> 32) as u32])[0]
 }
 
 /// Philox 4x32 with ten rounds.

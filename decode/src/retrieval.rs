@@ -1,4 +1,8 @@
 //! A trial's score against every picture of the gallery, blind to which one was shown.
+//!
+//! Two directions are asked about, and the literature mixes their names up (spec: MindEye section 6). *Brain → image*: which
+//! picture does this trial mean? Items are ranked for a trial; that is decoding. *Image → brain*: which trial does this
+//! picture belong to? Trials are ranked for an item. What MindEye's paper calls image retrieval is image → brain.
 
 use std::cmp::Ordering;
 
@@ -19,7 +23,7 @@ impl Retrieval {
         order.into_iter().take(k).map(|item| (item, self.scores[item])).collect()
     }
 
-    /// Rank of `item`, 1 is best. A tie loses: a gallery whose scores are all equal has found nothing.
+    /// Brain → image: rank of `item` among the gallery, 1 is best. A tie loses: a gallery whose scores are all equal has found nothing.
     ///
     /// # Panics
     /// As indexing does, when there is no such item; [`Gallery::find`](crate::Gallery::find) gives only items that are.
@@ -28,6 +32,16 @@ impl Retrieval {
         let own = self.scores[item];
         self.scores.iter().filter(|score| **score >= own).count()
     }
+}
+
+/// Image → brain: rank of trial number `trial` among `trials` for the picture `item`, 1 is best. A tie loses.
+///
+/// # Panics
+/// As indexing does, when there is no such trial or item.
+#[must_use]
+pub fn image_to_brain_rank(trials: &[Retrieval], trial: usize, item: usize) -> usize {
+    let own = trials[trial].scores[item];
+    trials.iter().filter(|other| other.scores[item] >= own).count()
 }
 
 /// Scores are finite, so the order is total.
@@ -45,6 +59,14 @@ mod tests {
         assert_eq!(retrieval.ranked(3), [(1, 0.9), (3, 0.9), (0, 0.1)]);
         assert_eq!(retrieval.ranked(99).len(), 4);
         assert!(Retrieval { scores: vec![] }.ranked(3).is_empty());
+    }
+
+    #[test]
+    fn the_two_directions_differ() {
+        // Item 0 is a hub. Trial 1 shows item 1: brain -> image says item 0, image -> brain says trial 1.
+        let trials = [[0.9, 0.1], [0.8, 0.5]].map(|scores| Retrieval { scores: scores.to_vec() });
+        assert_eq!((trials[1].rank_of(1), image_to_brain_rank(&trials, 1, 1)), (2, 1));
+        assert_eq!((trials[1].rank_of(0), image_to_brain_rank(&trials, 1, 0)), (1, 2));
     }
 
     #[test]

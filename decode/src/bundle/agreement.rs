@@ -1,7 +1,8 @@
 //! Sizes that stand in two places of a bundle must be equal: mask, reference, z-scores, schedule and networks.
 
-use super::{BundleError, MANIFEST, MASK, RECIPE, SCHEDULER, ZSCORE, files};
+use super::{BundleError, CALIBRATION, MANIFEST, MASK, RECIPE, SCHEDULER, ZSCORE, files};
 use crate::Network;
+use crate::confidence::Calibration;
 use mindeye_config::{BundleManifest, Dimensions, NetworkEntry, PreprocessConfig, SchedulerConfig};
 use mindeye_preprocess::{Grid, Mask, ZscoreTable};
 use std::fmt::Debug;
@@ -74,6 +75,16 @@ pub(super) fn check_zscore(
 
 pub(super) fn check_scheduler(dimensions: &Dimensions, scheduler: &SchedulerConfig) -> Result<(), BundleError> {
     equal(SCHEDULER, "latent_scale", &scheduler.latent_scale, MANIFEST, &dimensions.latent_scale)
+}
+
+/// Confidence is fitted for one size of gallery.
+pub(super) fn check_calibration(
+    manifest: &BundleManifest,
+    calibration: Option<&Calibration>,
+) -> Result<(), BundleError> {
+    let Some(calibration) = calibration else { return Ok(()) };
+    let items = manifest.gallery.as_ref().map_or(0, |gallery| gallery.count);
+    equal(CALIBRATION, "pool_size", &calibration.pool_size, MANIFEST, &items)
 }
 
 /// `found` in file `path` must be what `other` says.

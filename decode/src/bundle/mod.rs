@@ -10,6 +10,7 @@ mod hrf;
 
 pub use error::BundleError;
 
+use crate::confidence::Calibration;
 use crate::{Gallery, Network};
 use golden::Golden;
 use mindeye_config::{
@@ -30,6 +31,8 @@ const SCHEDULER: &str = "scheduler.toml";
 const GOLDEN: &str = "golden.safetensors";
 /// One byte per voxel of the mask: its response in the library; only where the recipe has one.
 const HRF_INDEX: &str = "hrf_index.nii.gz";
+/// How scores become confidence; only where it was fitted.
+const CALIBRATION: &str = "calibration.toml";
 /// The folder of compiled engines, which keeps its own table.
 const ENGINES: &str = "engines/";
 const ENGINES_MANIFEST: &str = "engines/manifest.toml";
@@ -53,6 +56,8 @@ pub struct Bundle {
     pub scheduler: SchedulerConfig,
     /// The pictures to retrieve from.
     pub gallery: Option<Arc<Gallery>>,
+    /// How retrieval scores become confidence.
+    pub calibration: Option<Calibration>,
     /// Number of each voxel's response in the HRF library, in the mask's order.
     pub hrf_index: Option<Arc<Vec<u8>>>,
     /// Engines compiled from the networks.
@@ -83,12 +88,27 @@ impl Bundle {
         agreement::check_scheduler(&manifest.dimensions, &scheduler)?;
         let golden = Golden::read(dir, &manifest)?;
         let gallery = gallery::read(dir, &manifest)?.map(Arc::new);
-        let has_hrf_index = manifest.file.iter().any(|file| file.path == HRF_INDEX);
-        let hrf_index = has_hrf_index.then(|| hrf::read(dir, &mask)).transpose()?.map(Arc::new);
+        let lists = |path: &str| manifest.file.iter().any(|file| file.path == path);
+        let hrf_index = lists(HRF_INDEX).then(|| hrf::read(dir, &mask)).transpose()?.map(Arc::new);
+        let calibration: Option<Calibration> = lists(CALIBRATION).then(|| load(&dir.join(CALIBRATION))).transpose()?;
+        agreement::check_calibration(&manifest, calibration.as_ref())?;
         let engines = engines::read(dir, &hash)?;
 
         let (dir, mask, zscore) = (dir.to_owned(), Arc::new(mask), Arc::new(zscore));
-        Ok(Self { dir, manifest, hash, mask, recipe, zscore, scheduler, gallery, hrf_index, engines, golden })
+        Ok(Self {
+            dir,
+            manifest,
+            hash,
+            mask,
+            recipe,
+            zscore,
+            scheduler,
+            gallery,
+            calibration,
+            hrf_index,
+            engines,
+            golden,
+        })
     }
 
     /// Whether this program's estimator, which follows the bundle's `preprocess.toml`, is that of the training.

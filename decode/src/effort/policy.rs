@@ -53,6 +53,57 @@ pub struct Job {
     pub running: Option<Running>,
 }
 
+impl Job {
+    /// A reconstruction was begun; one that was on its way is given up.
+    pub fn begun(&mut self, effort: Effort, remaining: Work) {
+        self.give_up();
+        self.running = Some(Running { effort, remaining });
+    }
+
+    /// The reconstruction took a step.
+    pub fn stepped(&mut self, remaining: Work) {
+        if let Some(running) = &mut self.running {
+            running.remaining = remaining;
+        }
+    }
+
+    /// A product was published, or failed. A failed reconstruction is no longer on its way; one that was published may go
+    /// on to its next candidate.
+    pub fn settle(&mut self, effort: Effort, state: State) {
+        match effort {
+            Effort::Skipped => {}
+            Effort::Retrieval => self.retrieval = state,
+            Effort::Blurry => self.blurry = state,
+            Effort::Fast => self.fast = state,
+            Effort::Full => self.full = state,
+        }
+        if state == State::Failed && self.running.is_some_and(|running| running.effort == effort) {
+            self.running = None;
+        }
+    }
+
+    /// Gives up what is on its way; what it published stands.
+    pub fn give_up(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        let published = if running.effort == Effort::Full { self.full } else { self.fast };
+        if published != State::Done {
+            self.settle(running.effort, State::Failed);
+        }
+    }
+
+    /// The best effort published so far.
+    #[must_use]
+    pub fn effort(&self) -> Effort {
+        let rungs = [
+            (Effort::Full, self.full),
+            (Effort::Fast, self.fast),
+            (Effort::Blurry, self.blurry),
+            (Effort::Retrieval, self.retrieval),
+        ];
+        rungs.into_iter().find(|(_, state)| *state == State::Done).map_or(Effort::Skipped, |(effort, _)| effort)
+    }
+}
+
 /// What is done next for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {

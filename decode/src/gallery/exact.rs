@@ -55,6 +55,28 @@ pub enum GalleryError {
         /// Elements of the query.
         found: usize,
     },
+    /// Gallery and index differ in number.
+    #[error("the gallery has {gallery} items, its coarse index {index}")]
+    Items {
+        /// Items of the gallery.
+        gallery: usize,
+        /// Items of the index.
+        index: usize,
+    },
+    /// More items than an exact search should compare.
+    #[error("{items} items are too many for an exact search, {most} at most; build an index (feature `usearch`)")]
+    TooMany {
+        /// Items.
+        items: usize,
+        /// Items that an exact search takes.
+        most: usize,
+    },
+    /// The library of an index failed.
+    #[error("coarse index: {message}")]
+    Index {
+        /// What it said.
+        message: String,
+    },
 }
 
 impl Gallery {
@@ -105,14 +127,28 @@ impl Gallery {
     /// # Errors
     /// [`GalleryError::Width`], or [`GalleryError::NoDirection`] for tokens that are zero or the gallery's own mean.
     pub fn score(&self, tokens: &[f32]) -> Result<Retrieval, GalleryError> {
+        let query = self.query(tokens)?;
+        Ok(Retrieval { scores: (0..self.len()).map(|item| self.score_of(item, &query)).collect() })
+    }
+
+    /// The centred direction of `tokens`.
+    pub(super) fn query(&self, tokens: &[f32]) -> Result<Vec<f32>, GalleryError> {
         if tokens.len() != self.width() {
             return Err(GalleryError::Width { expected: self.width(), found: tokens.len() });
         }
         const QUERY: &str = "the query";
         let length = length_as_given(QUERY, tokens)?;
-        let query = centred_direction(QUERY, tokens, length, &self.mean)?;
-        let scores = self.directions.chunks(self.width()).map(|item| dot(item, &query) as f32).collect();
-        Ok(Retrieval { scores })
+        centred_direction(QUERY, tokens, length, &self.mean)
+    }
+
+    /// Centred cosine of `item` with a `query` that is a centred direction.
+    pub(super) fn score_of(&self, item: usize, query: &[f32]) -> f32 {
+        dot(self.direction(item), query) as f32
+    }
+
+    /// The centred direction of `item`, f32[width].
+    pub(super) fn direction(&self, item: usize) -> &[f32] {
+        &self.directions[item * self.width()..][..self.width()]
     }
 }
 
@@ -157,7 +193,7 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Blocks of 1,024 in sixteen f32 lanes, which the compiler vectorises, and f64 between blocks: always in the same order.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     const BLOCK: usize = 1024;
     a.chunks(BLOCK).zip(b.chunks(BLOCK)).map(|(a, b)| f64::from(dot_of_block(a, b))).sum()
 }
