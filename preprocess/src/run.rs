@@ -67,7 +67,8 @@ impl RunPreprocessor {
     /// [`PreprocessError::Disagree`] if `zscore` has not the mask's voxels or the recipe's lags, or if the run has not the
     /// mask's grid and motion is not corrected; [`PreprocessError::Time`] if `tr_s` is not positive,
     /// [`PreprocessError::RingTooShort`] if the ring spans less than the recipe looks back plus one TR. With motion
-    /// correction [`PreprocessError::TooFewVoxels`] for an axis of fewer than 8 voxels, [`PreprocessError::FlatGrid`], and
+    /// correction [`PreprocessError::TooFewVoxels`] for an axis of fewer than 8 voxels, [`PreprocessError::FlatGrid`],
+    /// [`PreprocessError::TooSmallForAHead`], [`PreprocessError::NoContrast`] for a reference without a head, and
     /// [`PreprocessError::NoSessionReference`] where the recipe compares with one and the plan has none; with slice timing
     /// [`PreprocessError::NoSliceTimes`] or [`PreprocessError::SliceTimes`].
     pub fn planned(

@@ -9,7 +9,7 @@ use mindeye_config::{
 use mindeye_preprocess::bids::{RepetitionTime, Table, event_rows, repetition_time, sidecar_path, slice_timing};
 use mindeye_preprocess::motion::SessionReference;
 use mindeye_preprocess::offline::{Mode, UsableVoxels, usable_voxels};
-use mindeye_preprocess::{AffineSource, Bold, Event, Mask, read_bold, read_hrf_index};
+use mindeye_preprocess::{AffineSource, Bold, Event, Grid, Mask, read_bold, read_hrf_index};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -250,7 +250,7 @@ fn read_reference(
     Ok(Some(Arc::new(reference)))
 }
 
-type Placed<'a> = (&'a Path, &'a mindeye_preprocess::Grid, AffineSource);
+type Placed<'a> = (&'a Path, &'a Grid, AffineSource);
 
 /// Where a file does not say where its voxels lie, only their numbers can be compared ([`notes`] says so).
 ///
