@@ -6,9 +6,10 @@
 //!   mask voxel ──► session reference ──► first volume ──► volume        one composed map, one reading
 //! ```
 
+use crate::error::span_mm;
 use crate::motion::{
-    Motion, MotionCorrector, MotionEstimate, MotionSettings, RegistrationReport, Rigid, SessionReference, centre_mm,
-    check_grid, register,
+    Motion, MotionCorrector, MotionEstimate, MotionSettings, Reference, RegistrationReport, Rigid, SessionReference,
+    centre_mm, check_grid, register_to,
 };
 use crate::resample::Volume;
 use crate::{Gather, Grid, Mask, Pattern, PreprocessError, RawVolume, RunPlan, Stage};
@@ -114,7 +115,8 @@ impl Alignment {
 pub(crate) struct Tracker {
     settings: MotionSettings,
     against: MotionReference,
-    reference: Option<Arc<SessionReference>>,
+    /// Prepared before the first volume comes, which has enough to wait for.
+    session: Option<(Arc<SessionReference>, Reference)>,
     mask: Arc<Mask>,
     run_grid: Grid,
     head: Option<Head>,
@@ -133,16 +135,17 @@ struct Head {
 impl Tracker {
     fn new(config: &MotionConfig, mask: &Arc<Mask>, run_grid: &Grid, plan: &RunPlan) -> Result<Self, PreprocessError> {
         check_grid("the run", run_grid)?;
-        let reference = plan.reference.clone();
-        match &reference {
-            Some(reference) => check_grid("the session reference", reference.volume.grid())?,
+        require_room_for_a_head(run_grid)?;
+        let settings: MotionSettings = config.into();
+        let session = match &plan.reference {
+            Some(reference) => Some((reference.clone(), Reference::new(&reference.volume, settings.spacing_mm)?)),
             None if config.against == MotionReference::Session => return Err(PreprocessError::NoSessionReference),
-            None => {}
-        }
+            None => None,
+        };
         Ok(Self {
-            settings: config.into(),
+            settings,
             against: config.against,
-            reference,
+            session,
             mask: mask.clone(),
             run_grid: run_grid.clone(),
             head: None,
@@ -164,15 +167,17 @@ impl Tracker {
     /// Registers the first volume, and prepares what all volumes are compared with.
     fn begin(&self, raw: RawVolume<'_>) -> Result<Head, PreprocessError> {
         let first = Volume::from_raw(self.run_grid.clone(), raw)?;
-        let Some(reference) = &self.reference else {
+        let Some((reference, prepared)) = &self.session else {
             return Ok(Head { corrector: self.corrector(&first, Rigid::IDENTITY)?, registration: None });
         };
-        let registration = register(&reference.volume, &first, &self.settings)?;
+        let registration = register_to(prepared.clone(), &first, &self.settings)?;
         let session_to_first = registration.estimate.rigid;
         let corrector = match self.against {
             MotionReference::FirstVolume => self.corrector(&first, session_to_first)?,
             MotionReference::Session => {
-                let mut corrector = self.corrector(&reference.volume, Rigid::IDENTITY)?;
+                let (grid, mask) = (&self.run_grid, &self.mask);
+                let mut corrector =
+                    MotionCorrector::prepared(prepared.clone(), grid, mask, Rigid::IDENTITY, self.settings)?;
                 corrector.start_at(session_to_first);
                 corrector
             }
@@ -210,6 +215,18 @@ impl Tracker {
     fn centre_mm(&self) -> [f64; 3] {
         self.head.as_ref().map_or_else(|| centre_mm(&self.run_grid), |head| head.corrector.reference().centre_mm())
     }
+}
+
+/// The longest side of a grid that shows a head is at least this long, mm: an adult's brain has 140 to 180.
+const LEAST_SPAN_MM: f64 = 100.0;
+
+/// A header that was never told its voxel sizes says 1 mm: motion would be told in voxels, and searched for in the wrong
+/// ones.
+fn require_room_for_a_head(run_grid: &Grid) -> Result<(), PreprocessError> {
+    if span_mm(run_grid).iter().any(|span| *span >= LEAST_SPAN_MM) {
+        return Ok(());
+    }
+    Err(PreprocessError::TooSmallForAHead { what: "the run", grid: Box::new(run_grid.clone()) })
 }
 
 /// Without motion correction nothing moves voxels: the run must have the mask's.

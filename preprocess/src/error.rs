@@ -148,6 +148,17 @@ pub enum PreprocessError {
     /// Volumes are to be compared with a reference that is not there.
     #[error("the recipe's motion.against = \"session\" compares volumes with a session reference, and there is none")]
     NoSessionReference,
+    /// Millimetres that cannot be, where motion is told in them.
+    #[error(
+        "{what} has voxels of {} mm, and spans {}: no head lies in that; correct its voxel sizes, or set motion.kind = \"none\"",
+        format_mm(grid.voxel_sizes_mm()), format_mm(span_mm(grid))
+    )]
+    TooSmallForAHead {
+        /// Whose grid.
+        what: &'static str,
+        /// The grid.
+        grid: Box<Grid>,
+    },
     /// A grid maps voxels to a plane, a line or nowhere, or is a single slice that cannot be read between.
     #[error("{what} has a grid without an inside: {} voxels, affine {:?}", format_dim(grid), grid.affine)]
     FlatGrid {
@@ -176,6 +187,16 @@ impl PreprocessError {
     pub fn in_volume(self, index: u32) -> Self {
         Self::InVolume { index, source: Box::new(self) }
     }
+}
+
+/// Sides of the whole grid, mm.
+pub(crate) fn span_mm(grid: &Grid) -> [f64; 3] {
+    let sizes = grid.voxel_sizes_mm();
+    [0, 1, 2].map(|axis| sizes[axis] * grid.dim[axis] as f64)
+}
+
+fn format_mm(lengths: [f64; 3]) -> String {
+    lengths.map(|mm| format!("{mm:.1}")).join(" x ")
 }
 
 fn format_dim(grid: &Grid) -> String {

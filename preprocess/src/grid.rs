@@ -35,6 +35,12 @@ impl Grid {
         [row(0), row(1), row(2)]
     }
 
+    /// Length of a voxel's sides along x, y, z of the grid, mm.
+    #[must_use]
+    pub fn voxel_sizes_mm(&self) -> [f64; 3] {
+        [0, 1, 2].map(|axis| (0..3).map(|row| self.affine[row][axis].powi(2)).sum::<f64>().sqrt())
+    }
+
     /// Largest distance in millimetres between equal corner voxels of two grids: 0 for equal grids, and it grows with
     /// shift, rotation and voxel size alike, so that one tolerance covers them all. Infinite if the sizes differ.
     #[must_use]
@@ -96,6 +102,19 @@ mod tests {
         assert!((with(&|g| g.affine[1][2] = 0.02) - 0.70).abs() < 1e-9);
         assert_eq!(with(&|g| g.dim[2] = 35), f64::INFINITY);
         assert_eq!(with(&|g| g.affine[2][2] = f64::NAN), f64::INFINITY);
+    }
+
+    #[test]
+    fn sides_are_those_of_the_voxel_and_not_of_its_shadow() {
+        // 20 degrees oblique about x.
+        let affine =
+            [[-2., 0., 0., 0.], [0., 1.879_385, -1.026_060, 0.], [0., 0.684_040, 2.819_078, 0.], [0., 0., 0., 1.]];
+        let sizes = Grid { dim: [4, 4, 4], affine }.voxel_sizes_mm();
+        // 1e-5: the affine above has six decimals.
+        assert!(
+            sizes.iter().zip([2.0, 2.0, 3.0]).all(|(found, expected)| (found - expected).abs() < 1e-5),
+            "{sizes:?}"
+        );
     }
 
     #[test]

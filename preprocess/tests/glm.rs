@@ -5,7 +5,10 @@ mod glm_support;
 
 use common::{mask, raw_f32, zscore};
 use glm_support::{Batch, Run, Simulation, Volume, recipe};
-use mindeye_config::{BetaKind, BetaUnit, Confounds, Drift, DriftConfig, HrfHeight, NoiseModel, PreprocessConfig};
+use mindeye_config::{
+    BetaKind, BetaUnit, Confounds, Drift, DriftConfig, HrfHeight, MotionConfig, MotionKind, NoiseModel,
+    PreprocessConfig,
+};
 use mindeye_preprocess::{
     DoubleGamma, Event, EventChange, MissedReason, RawVolume, RunPlan, RunPreprocessor, TrialBeta, TrialMissed,
     VoxelType,
@@ -77,7 +80,9 @@ fn hold_to_batch(recipe: &PreprocessConfig, run: &Run, betas: &[TrialBeta], miss
 fn with(kind: BetaKind, change: impl FnOnce(&mut PreprocessConfig)) -> PreprocessConfig {
     let mut recipe = recipe(kind, &LAGS_S);
     change(&mut recipe);
-    mindeye_config::Checked::check(&recipe).unwrap();
+    // A file asks for motion where it asks for confounds; these runs hand it in.
+    let motion = MotionConfig { kind: MotionKind::Rigid, ..MotionConfig::default() };
+    mindeye_config::Checked::check(&PreprocessConfig { motion, ..recipe.clone() }).unwrap();
     recipe
 }
 

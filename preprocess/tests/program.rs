@@ -322,6 +322,83 @@ fn every_bad_input_has_its_status_one_line_and_leaves_nothing_behind() {
             65,
             "bold.nii: volume 39 of 40 has 96 bytes, the file ends after 89 of them",
         ),
+        (
+            "truncated gzip",
+            &|room| {
+                let whole = std::fs::read(room.path("bold.nii")).unwrap();
+                let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                std::io::Write::write_all(&mut gzip, &whole).unwrap();
+                let bytes = gzip.finish().unwrap();
+                std::fs::write(room.path("bold.nii"), &bytes[..bytes.len() / 2]).unwrap();
+            },
+            &[],
+            65,
+            "of 40 has 96 bytes, the file ends after",
+        ),
+        (
+            "too few volumes for the design",
+            &|room| {
+                let nine = &volumes(value)[..9];
+                write_bold(&room.path("bold.nii"), &grid(), TR_S, VoxelType::Float32, nine).unwrap();
+                write(room, "events.tsv", "onset\tduration\n0\t1\n1\t1\n2\t1\n3\t1\n4\t1\n");
+                write(room, "r.toml", &glm("glover"));
+            },
+            &["--config", "r.toml"],
+            65,
+            "no beta for any of 5 trials in 9 volumes of 1.5 s; trial 0 at 0 s: too few volumes for the design",
+        ),
+        (
+            "library without an index",
+            &|room| write(room, "r.toml", &glm("library")),
+            &["--config", "r.toml"],
+            64,
+            "--hrf-index: the recipe's hrf.kind = \"library\" needs one",
+        ),
+        (
+            "index without a library",
+            &|room| write(room, "r.toml", &glm("glover")),
+            &["--config", "r.toml", "--hrf-index", "mask.nii"],
+            64,
+            "--hrf-index: is for hrf.kind = \"library\"",
+        ),
+        (
+            "index of another library",
+            &|room| {
+                write(room, "r.toml", &glm("library"));
+                let bytes = [20f32; 24].map(f32::to_le_bytes).concat();
+                write_volume(&room.path("index.nii"), &grid(), VoxelType::Float32, &bytes).unwrap();
+            },
+            &["--config", "r.toml", "--hrf-index", "index.nii"],
+            65,
+            "index.nii: voxel 2 is 20; the library has members 0 to 19",
+        ),
+        (
+            "no slice times",
+            &|room| write(room, "r.toml", &sliced()),
+            &["--config", "r.toml"],
+            65,
+            "needs the acquisition time of every slice, and the run has none",
+        ),
+        (
+            "slice times in ms",
+            &|room| {
+                write(room, "r.toml", &sliced());
+                write(room, "bold.json", "{\"SliceTiming\": [0, 750]}");
+            },
+            &["--config", "r.toml"],
+            65,
+            "slice times: 750 s lies outside a TR of 1.5 s",
+        ),
+        (
+            "mask with NaN",
+            &|room| {
+                let bytes = [f32::NAN; 24].map(f32::to_le_bytes).concat();
+                write_volume(&room.path("mask.nii"), &grid(), VoxelType::Float32, &bytes).unwrap();
+            },
+            &[],
+            65,
+            "mask.nii: voxel 0 (linear index, x fastest) is NaN",
+        ),
         ("no voxel sizes", &|room| patch_sizes(room), &[], 65, "voxel sizes (pixdim) must be positive"),
         ("one volume", &|room| one_volume(room), &[], 65, "bold.nii: a run has at least 8 volumes, found 1"),
         (
@@ -395,6 +472,36 @@ fn every_bad_input_has_its_status_one_line_and_leaves_nothing_behind() {
 
 fn small_grid() -> Grid {
     Grid { dim: [2, 1, 1], ..grid() }
+}
+
+/// Least squares of all trials, with a drift that takes a column per 2.5 s.
+fn glm(hrf: &str) -> String {
+    let beta =
+        "[beta]\nkind = \"lsa\"\n[drift]\nkind = \"cosine\"\ncutoff_hz = 0.2\n[zscore]\npolicy = \"frozen-per-lag\"\n";
+    format!("revision_lags_s = [7.5]\n{beta}[hrf]\nkind = \"{hrf}\"\n")
+}
+
+fn sliced() -> String {
+    recipe("slice_reference = 0.0", "[slice_timing]\nkind = \"linear\"\n")
+}
+
+/// What the filters of a recipe do is in the betas, in the written run and in the report's words.
+#[test]
+fn filters_of_the_recipe_are_applied_and_told() {
+    let room = Room::new();
+    let tail = "[smoothing]\nfwhm_mm = 5.0\n[averaging]\nvolumes = 2\n[slice_timing]\nkind = \"linear\"\n";
+    std::fs::write(room.path("r.toml"), recipe("slice_reference = 0.0", tail)).unwrap();
+    std::fs::write(room.path("bold.json"), "{\"SliceTiming\": [0, 0.75], \"RepetitionTime\": 1.5}").unwrap();
+    let out = room.succeed(&["--config", "r.toml", "--write-bold"]);
+    assert_eq!(json(&out.join("betas.json"))["estimator"]["smoothing_fwhm_mm"], 5.0);
+    let written = read_bold(&out.join("desc-preproc_bold.nii.gz")).unwrap();
+    let first = mindeye_preprocess::offline::volume_values(written.dtype, &written.volumes[0]);
+    assert_eq!((first[0], first[23]), (0.0, 0.0), "outside the mask");
+    // Neighbours differ by 10 of 500 to 740 in the run; smoothed by 5 mm they differ by less.
+    assert!((first[6] - value(6, 0)).abs() > 1.0, "{} against {}", first[6], value(6, 0));
+    let report = std::fs::read_to_string(out.join("report.html")).unwrap();
+    let words = "slices brought to the volume&#39;s start, smoothed inside the mask by 5 mm, averaged over the last 2";
+    assert!(report.replace('\'', "&#39;").contains(words), "the report names them in order");
 }
 
 fn glm_with_motion(against: &str) -> String {

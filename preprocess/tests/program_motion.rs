@@ -122,6 +122,35 @@ fn a_wrong_reference_is_told_first_of_all() {
     assert!(output.status.success() && told.contains("do not use these betas: registration is a no-go"), "{told}");
 }
 
+/// With motion every voxel counts, in the mask or not: a neighbour may be read.
+#[test]
+fn a_voxel_without_a_number_is_named_with_its_volume() {
+    let room = Room::new();
+    let floats = |bytes: &Vec<u8>| bytes.as_chunks::<2>().0.iter().map(|w| f32::from(i16::from_le_bytes(*w))).collect();
+    let mut volumes: Vec<Vec<f32>> = room.volumes.iter().map(floats).collect();
+    volumes[3][7] = f32::NAN;
+    let bytes: Vec<Vec<u8>> = volumes.iter().map(|v| v.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    write_bold(&room.path("bold.nii"), &room.run_grid, TR_S, VoxelType::Float32, &bytes).unwrap();
+    let output = room.run(&["--reference", "reference.nii"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(65), "{told}");
+    assert!(told.contains("volume 3: voxel 7 (linear index, x fastest) is NaN"), "{told}");
+    assert!(!room.path("out").exists());
+}
+
+/// Voxel sizes of 1 mm, which a header has that was never told them: no error further in would say what is wrong.
+#[test]
+fn a_grid_too_small_for_a_head_is_refused_with_its_millimetres() {
+    let room = Room::new();
+    let mut grid = room.run_grid.clone();
+    grid.affine.iter_mut().take(3).flatten().for_each(|v| *v /= 6.0);
+    write_bold(&room.path("bold.nii"), &grid, TR_S, VoxelType::Int16, &room.volumes).unwrap();
+    let output = room.run(&["--reference", "reference.nii"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(65), "{told}");
+    assert!(told.contains("the run has voxels of 1.0 x 1.0 x 1.0 mm, and spans 40.0 x 38.0 x 27.0: no head"), "{told}");
+}
+
 #[test]
 fn a_volume_that_cannot_be_followed_is_named_and_nothing_is_left() {
     let room = Room::new();

@@ -140,6 +140,27 @@ fn resample_alone_estimates_too() {
 }
 
 #[test]
+fn runs_side_by_side_on_threads_give_the_bytes_of_one_alone() {
+    let bundle = Bundle::new(axial([36, 36, 24], 6.0));
+    let volumes: Vec<_> = (0..4).map(|i| bundle.scan.volume(head::wander(3, 2 * i), i)).collect();
+    let bytes = || {
+        let mut run = bundle.start(&recipe(MotionReference::FirstVolume), None).unwrap();
+        let mut bytes = Vec::new();
+        for (index, volume) in (0u32..).zip(&volumes) {
+            feed(&mut run, index, volume);
+            bytes.extend(run.volume().to_bytes());
+        }
+        bytes
+    };
+    let alone = bytes();
+    let together: Vec<Vec<u8>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(bytes)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(together.iter().all(|bytes| *bytes == alone));
+}
+
+#[test]
 fn estimated_motion_is_the_confound() {
     let bundle = Bundle::new(axial([36, 36, 24], 6.0));
     let glm = PreprocessConfig {
@@ -258,4 +279,47 @@ fn a_voxel_that_is_not_finite_is_refused_wherever_it_lies() {
     let raw = RawVolume::new(VoxelType::Float32, bundle.scan.grid.voxel_count(), &bytes).unwrap();
     assert!(matches!(run.estimate_motion(&raw), Err(PreprocessError::NonFinite { voxel: 3, .. })));
     assert!(matches!(run.advance(0, 0.0), Err(PreprocessError::NothingResampled { index: 0 })));
+}
+
+/// Prints what each step of a volume takes, for the README: `--ignored --nocapture what_a_volume_costs`.
+#[test]
+#[ignore = "prints a table and holds nothing"]
+fn what_a_volume_costs() {
+    use mindeye_config::{Drift, DriftConfig, SystemClock};
+    for (dim, mm) in [([64, 64, 36], 3.0), ([104, 104, 72], 2.0)] {
+        let bundle = Bundle::new(axial(dim, mm));
+        let glm = PreprocessConfig {
+            beta: BetaConfig { kind: BetaKind::RidgeLsa, ..BetaConfig::default() },
+            hrf: HrfConfig { kind: Hrf::Glover, ..HrfConfig::default() },
+            drift: DriftConfig { kind: Drift::Cosine, ..DriftConfig::default() },
+            confounds: ConfoundConfig { kind: Confounds::Motion6 },
+            ..recipe(MotionReference::FirstVolume)
+        };
+        let mut run = bundle.start(&glm, None).unwrap();
+        let volumes: Vec<_> = (0..12).map(|i| bundle.scan.volume(head::wander(3, i), i)).collect();
+        let clock = SystemClock::start();
+        let mut steps: Vec<[f64; 3]> = Vec::new();
+        for index in 0..36u32 {
+            let raw = int16(&volumes[index as usize % 12]);
+            let mut since = clock.now();
+            let mut lap = || {
+                let now = clock.now();
+                let taken = now.since(since).as_secs_f64() * 1000.0;
+                since = now;
+                taken
+            };
+            run.estimate_motion(&raw).unwrap();
+            let motion = lap();
+            run.resample(raw).unwrap();
+            let resample = lap();
+            run.advance(index, f64::from(index) * TR_S).unwrap();
+            steps.push([motion, resample, lap()]);
+        }
+        eprintln!("{dim:?}, {} voxels: first volume {:.1?} ms", bundle.mask.len(), steps.remove(0));
+        for (name, step) in ["motion", "resample", "advance"].into_iter().zip(0..) {
+            let mut times: Vec<f64> = steps.iter().map(|times| times[step]).collect();
+            times.sort_by(f64::total_cmp);
+            eprintln!("  {name}: median {:.2} ms, p95 {:.2} ms", times[17], times[33]);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Smoothing inside the mask: a Gaussian over neighbours that belong to it, so that nothing leaks in from outside.
 
 use crate::zscore::require_equal;
-use crate::{Grid, Mask, Pattern, PreprocessError, Stage};
+use crate::{Mask, Pattern, PreprocessError, Stage};
 
 /// y_v = Σ_u g(u − v) x_u / Σ_u g(u − v) over the voxels u of the mask, g a Gaussian of `fwhm_mm`: at the border the weights
 /// are those of the voxels that are there (a normalised convolution; Knutsson and Westin 1993). A constant stays constant.
@@ -32,7 +32,7 @@ impl SpatialSmoothing {
     #[must_use]
     pub fn new(mask: &Mask, fwhm_mm: f64) -> Self {
         let (dim, places) = in_box(mask);
-        let taps = [0, 1, 2].map(|axis| gaussian(fwhm_mm / FWHM_OF_SD / side_mm(mask.grid(), axis)));
+        let taps = mask.grid().voxel_sizes_mm().map(|side_mm| gaussian(fwhm_mm / FWHM_OF_SD / side_mm));
         let field = vec![0.0; dim.iter().product()];
         let mut smoothing = Self { dim, places, taps, weight: Vec::new(), field, line: Vec::new() };
         smoothing.convolve(|_| 1.0);
@@ -86,10 +86,6 @@ fn in_box(mask: &Mask) -> ([usize; 3], Vec<usize>) {
     let dim = [0, 1, 2].map(|axis| high[axis] - low[axis] + 1);
     let place = |at: [usize; 3]| (at[0] - low[0]) + dim[0] * ((at[1] - low[1]) + dim[1] * (at[2] - low[2]));
     (dim, all().map(place).collect())
-}
-
-fn side_mm(grid: &Grid, axis: usize) -> f64 {
-    (0..3).map(|row| grid.affine[row][axis].powi(2)).sum::<f64>().sqrt()
 }
 
 /// Weights at whole voxels of a Gaussian of `sd` voxels, sum 1.

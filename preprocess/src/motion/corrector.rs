@@ -110,6 +110,20 @@ impl MotionCorrector {
         settings: MotionSettings,
     ) -> Result<Self, PreprocessError> {
         let reference = Reference::new(session_reference, settings.spacing_mm)?;
+        Self::prepared(reference, run_grid, mask, mask_to_session, settings)
+    }
+
+    /// The same with a reference that is prepared already, at `settings.spacing_mm`.
+    ///
+    /// # Errors
+    /// The refusals for `run_grid`.
+    pub fn prepared(
+        reference: Reference,
+        run_grid: &Grid,
+        mask: &Mask,
+        mask_to_session: Rigid,
+        settings: MotionSettings,
+    ) -> Result<Self, PreprocessError> {
         let limits = Limits { tolerance_mm: settings.tolerance_mm, iterations: settings.iterations };
         Ok(Self {
             mask_to_session: Affine::of_grid(mask.grid()).then(mask_to_session.affine()),

@@ -32,7 +32,7 @@ pub use estimate::MotionEstimate;
 pub use extent::Extent;
 pub(crate) use reference::check_grid;
 pub use reference::{Reference, can_be_registered};
-pub use register::{Objection, Registration, RegistrationLimits, register};
+pub use register::{Objection, Registration, RegistrationLimits, register, register_to};
 pub use report::RegistrationReport;
 pub use rigid::{Motion, Rigid, centre_mm};
 pub use session::SessionReference;

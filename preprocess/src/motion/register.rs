@@ -111,9 +111,20 @@ pub fn register(
     volume: &Volume,
     settings: &MotionSettings,
 ) -> Result<Registration, PreprocessError> {
+    register_to(Reference::new(reference, settings.spacing_mm)?, volume, settings)
+}
+
+/// The same with a reference that was prepared before the volume came.
+///
+/// # Errors
+/// As [`register`].
+pub fn register_to(
+    reference: Reference,
+    volume: &Volume,
+    settings: &MotionSettings,
+) -> Result<Registration, PreprocessError> {
     let limits = Limits { tolerance_mm: settings.tolerance_mm, iterations: settings.iterations };
-    let prepared = Reference::new(reference, settings.spacing_mm)?;
-    let mut estimator = Estimator::new(prepared, volume.grid().clone(), limits)?;
+    let mut estimator = Estimator::new(reference, volume.grid().clone(), limits)?;
     estimator.load_volume(volume);
     let best = followed_starts(&estimator, volume).into_iter().max_by(|a, b| score(a).total_cmp(&score(b)));
     let best = best.ok_or(PreprocessError::NoContrast { what: "the volume to register" })?;

@@ -3,13 +3,13 @@
 use crate::program::ProgramError;
 use crate::program::command::{ModeArgument, RunArguments};
 use mindeye_config::{
-    BetaConfig, DeadlineConfig, MotionKind, MotionReference, PreprocessConfig, Sha256, VolumeConfig, load,
+    BetaConfig, DeadlineConfig, Hrf, MotionKind, MotionReference, PreprocessConfig, Sha256, VolumeConfig, load,
     sha256_of_file,
 };
 use mindeye_preprocess::bids::{RepetitionTime, Table, event_rows, repetition_time, sidecar_path, slice_timing};
 use mindeye_preprocess::motion::SessionReference;
 use mindeye_preprocess::offline::{Mode, UsableVoxels, usable_voxels};
-use mindeye_preprocess::{AffineSource, Bold, Event, Mask, read_bold, read_hrf_index};
+use mindeye_preprocess::{AffineSource, Bold, Event, Grid, Mask, read_bold, read_hrf_index};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,6 +67,7 @@ impl Inputs {
         let (mask, mask_affine) = read_mask(&arguments.mask)?;
         let reference = read_reference(arguments, &mask, mask_affine)?;
         require_session_reference(&recipe, arguments)?;
+        require_hrf_index(&recipe, arguments)?;
         let moved = recipe.motion.kind == MotionKind::Rigid;
         if !(moved && reference.is_some()) {
             let bold_place = (&*arguments.bold, &bold.grid, bold.affine_source);
@@ -162,6 +163,17 @@ fn recipe(arguments: &RunArguments) -> Result<PreprocessConfig, ProgramError> {
     Ok(recipe)
 }
 
+/// The library belongs to a recipe, its index to a mask.
+fn require_hrf_index(recipe: &PreprocessConfig, arguments: &RunArguments) -> Result<(), ProgramError> {
+    let (library, given) = (recipe.hrf.kind == Hrf::Library, arguments.hrf_index.is_some());
+    let message = match (library, given) {
+        (true, false) => "the recipe's hrf.kind = \"library\" needs one, and none was given",
+        (false, true) => "is for hrf.kind = \"library\"; the recipe has one response for all voxels",
+        _ => return Ok(()),
+    };
+    Err(ProgramError::Flag { flag: "--hrf-index", message: message.into() })
+}
+
 /// A bundle always has one; here it is a flag.
 fn require_session_reference(recipe: &PreprocessConfig, arguments: &RunArguments) -> Result<(), ProgramError> {
     let motion = &recipe.motion;
@@ -238,7 +250,7 @@ fn read_reference(
     Ok(Some(Arc::new(reference)))
 }
 
-type Placed<'a> = (&'a Path, &'a mindeye_preprocess::Grid, AffineSource);
+type Placed<'a> = (&'a Path, &'a Grid, AffineSource);
 
 /// Where a file does not say where its voxels lie, only their numbers can be compared ([`notes`] says so).
 ///

@@ -128,14 +128,10 @@ impl Axis {
 /// For right, front and up: the voxel axis that runs most nearly along it, and whether against it.
 fn nearest_axes(grid: &Grid) -> [(usize, bool); 3] {
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-    let cosine = |world: usize, axis: usize| grid.affine[world][axis] / axis_mm(grid, axis);
+    let cosine = |world: usize, axis: usize| grid.affine[world][axis] / grid.voxel_sizes_mm()[axis];
     let fit = |order: &[usize; 3]| (0..3).map(|world| cosine(world, order[world]).abs()).sum::<f64>();
     let best = orders.iter().fold(orders[0], |best, order| if fit(order) > fit(&best) { *order } else { best });
     std::array::from_fn(|world| (best[world], cosine(world, best[world]) < 0.0))
-}
-
-fn axis_mm(grid: &Grid, axis: usize) -> f64 {
-    (0..3).map(|row| grid.affine[row][axis].powi(2)).sum::<f64>().sqrt()
 }
 
 fn axis(grid: &Grid, (voxel_axis, flipped): (usize, bool), voxels: &[u32], margin: usize) -> Axis {
@@ -147,7 +143,13 @@ fn axis(grid: &Grid, (voxel_axis, flipped): (usize, bool), voxels: &[u32], margi
     });
     let (low, high) = counted.fold((dim, 0), |(low, high), at| (low.min(at), high.max(at)));
     let from = low.saturating_sub(margin);
-    Axis { voxel_axis, flipped, from, count: (high + margin).min(dim - 1) + 1 - from, mm: axis_mm(grid, voxel_axis) }
+    Axis {
+        voxel_axis,
+        flipped,
+        from,
+        count: (high + margin).min(dim - 1) + 1 - from,
+        mm: grid.voxel_sizes_mm()[voxel_axis],
+    }
 }
 
 /// The grid on which the mask's voxels are shown: the reference's where the run was brought there.

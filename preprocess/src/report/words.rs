@@ -101,7 +101,7 @@ fn alignment_sentence(facts: &Facts) -> String {
 pub(crate) fn steps(facts: &Facts) -> String {
     let inputs = &facts.inputs;
     let [x, y, z] = inputs.bold.grid.dim;
-    let size: Vec<String> = (0..3).map(|axis| number(axis_mm(facts, axis))).collect();
+    let size = inputs.bold.grid.voxel_sizes_mm().map(number);
     let steps = [
         format!(
             "The run was read: {} volumes of {x} × {y} × {z} voxels of {} mm, one every {} s (the {} says so).",
@@ -243,11 +243,6 @@ fn grouped(count: usize) -> String {
 fn clock(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     format!("{}:{:02}", whole / 60, whole % 60)
-}
-
-fn axis_mm(facts: &Facts, axis: usize) -> f64 {
-    let affine = facts.inputs.bold.grid.affine;
-    (0..3).map(|row| affine[row][axis].powi(2)).sum::<f64>().sqrt()
 }
 
 #[cfg(test)]
