@@ -225,17 +225,17 @@ fn solve(mut a: Vec<Vec<f64>>, ridge: f64, mut x: Vec<[f64; 8]>) -> Vec<[f64; 8]
         }
         row[i] = (row[i] - row[..i].iter().map(|l| l * l).sum::<f64>()).sqrt();
     }
-    for i in 0..n {
+    for (i, row) in a.iter().enumerate() {
         let (known, rest) = x.split_at_mut(i);
-        for (l, known) in a[i].iter().zip(known.iter()) {
+        for (l, known) in row.iter().zip(known.iter()) {
             rest[0].iter_mut().zip(known).for_each(|(x, k)| *x -= l * k);
         }
-        rest[0].iter_mut().for_each(|x| *x /= a[i][i]);
+        rest[0].iter_mut().for_each(|x| *x /= row[i]);
     }
-    for i in (0..n).rev() {
+    for (i, row) in a.iter().enumerate().rev() {
         let (above, from_i) = x.split_at_mut(i);
-        from_i[0].iter_mut().for_each(|x| *x /= a[i][i]);
-        for (l, above) in a[i].iter().zip(above) {
+        from_i[0].iter_mut().for_each(|x| *x /= row[i]);
+        for (l, above) in row.iter().zip(above) {
             above.iter_mut().zip(&from_i[0]).for_each(|(x, known)| *x -= l * known);
         }
     }
