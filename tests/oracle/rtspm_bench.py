@@ -3,6 +3,7 @@
     python3 -m venv V && V/bin/pip install python-rtspm==0.2.18 nibabel scipy
     cargo run --release -p mindeye-benches --bin motion_side_by_side -- RUNS
     V/bin/python tests/oracle/rtspm_bench.py RUNS benches/results/motion-DATE.json
+    V/bin/python tests/oracle/rtspm_bench.py time RUN.nii.gz      times alone, as benches/benches/preprocess.rs asks
 
 Flags are those of OpenNFT (quality 0.9, FWHM 5 mm, separation 4 mm, B-spline degree 4, cold start from the template at
 every volume); one thread of BLAS for both sides. Error: RMS over the brain of the distance between where the estimate
@@ -116,7 +117,24 @@ def machine():
             "numpy": np.__version__}
 
 
+def times(run):
+    """Milliseconds of realign and reslice per volume; volume 0 is the reference, where the peer prepares. Processor time
+    is the whole process's, whatever else the machine does."""
+    rows, processor = [], []
+    for _, realign, reslice in peer(run):
+        processor.append(1e3 * time.process_time())
+        rows.append((realign, reslice))
+    rows, processor = np.array(rows)[1:], np.diff(processor)
+    row = lambda v: {"p10": round(float(np.percentile(v, 10)), 2), "median": round(float(np.median(v)), 2),
+                     "p95": round(float(np.percentile(v, 95)), 2)}
+    return {"realign_ms": row(rows[:, 0]), "reslice_ms": row(rows[:, 1]), "total_ms": row(rows.sum(axis=1)),
+            "total_processor_ms": {"mean": round(float(np.mean(processor)), 2)}}
+
+
 def main():
+    if sys.argv[1] == "time":
+        print(json.dumps(times(nibabel.load(sys.argv[2]))))
+        return
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
     matrices = {}
     for path in sorted(p for p in folder.iterdir() if (p / "run.nii.gz").exists()):

@@ -1,7 +1,8 @@
 //! The single-trial GLM of a growing run: exact at every volume, and exact again after a late truth.
 //!
 //! ```text
-//!   volume ──► History ──► design row ──► Statistics (G, B, …)          every volume, under a millisecond
+//!   volume ──► History ──► design row ──► Statistics (G, B, …)          every volume
+//!                                 └─► Running (b, Σe², Σe e₋₁)          for AR(1) noise
 //!   event ───► a column, summed from History where its response has begun
 //!   trial due ──► Model (this trial, others, nuisance) ──► Fit ──► β in percent signal change
 //! ```

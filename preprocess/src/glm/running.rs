@@ -281,3 +281,45 @@ fn add_product_of(out: &mut [f64], a: &[f64], b: &[f64]) {
         *out += a * b;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::statistics::Lags;
+    use super::*;
+
+    /// A constant, a wave, and from row 20 on a response with a ridge.
+    fn row(t: usize) -> Row {
+        let response = if t < 20 { 0.0 } else { (0.5 * (t as f64 - 19.0)).sin() };
+        let row = [(0, 1.0), (1, (0.7 * t as f64).cos()), (2, response)];
+        row.into_iter().filter(|(_, x)| *x != 0.0).collect()
+    }
+
+    fn columns(t: usize) -> Vec<Column> {
+        let ridge = [0.0, 0.2, 0.5];
+        (0..if t < 20 { 2 } else { 3 }).map(|slot| Column { slot, ridge: ridge[slot] }).collect()
+    }
+
+    fn y(t: usize) -> Vec<f64> {
+        (0..3).map(|v| ((t * t * (v + 2) + 5 * t) % 17) as f64 - 8.0).collect()
+    }
+
+    #[test]
+    fn a_carried_fit_is_the_fit_made_anew() {
+        let mut statistics = Statistics::new(3, 3, Lags::ZeroAndOne);
+        let mut carried = Running::new(3, 3);
+        for t in 0..31 {
+            carried.add_row(&mut statistics, columns(t), row(t), &y(t));
+            let mut anew = Running::new(3, 3);
+            anew.columns = columns(t);
+            anew.make_anew(&statistics);
+            let pairs = carried.squares(0..3).into_iter().zip(anew.squares(0..3));
+            for (found, expected) in pairs.chain(carried.products.iter().copied().zip(anew.products.iter().copied())) {
+                // 1e-10: sums up to 1,000 in sixteen digits, carried over at most fifteen volumes.
+                assert!((found - expected).abs() < 1e-10, "row {t}: {found} against {expected}");
+            }
+        }
+        assert!(carried.is_fit_of(&[2, 0, 1]) && !carried.is_fit_of(&[0, 1]));
+        carried.the_past_changed();
+        assert!(!carried.is_fit_of(&[0, 1, 2]), "the sums are no longer those of the fit");
+    }
+}

@@ -225,16 +225,18 @@ fn solve(mut a: Vec<Vec<f64>>, ridge: f64, mut x: Vec<[f64; 8]>) -> Vec<[f64; 8]
         }
         row[i] = (row[i] - row[..i].iter().map(|l| l * l).sum::<f64>()).sqrt();
     }
-    for i in 0..n {
-        for c in 0..8 {
-            let known: f64 = (0..i).map(|k| a[i][k] * x[k][c]).sum();
-            x[i][c] = (x[i][c] - known) / a[i][i];
+    for (i, row) in a.iter().enumerate() {
+        let (known, rest) = x.split_at_mut(i);
+        for (l, known) in row.iter().zip(known.iter()) {
+            rest[0].iter_mut().zip(known).for_each(|(x, k)| *x -= l * k);
         }
+        rest[0].iter_mut().for_each(|x| *x /= row[i]);
     }
-    for i in (0..n).rev() {
-        for c in 0..8 {
-            let known: f64 = (i + 1..n).map(|k| a[k][i] * x[k][c]).sum();
-            x[i][c] = (x[i][c] - known) / a[i][i];
+    for (i, row) in a.iter().enumerate().rev() {
+        let (above, from_i) = x.split_at_mut(i);
+        from_i[0].iter_mut().for_each(|x| *x /= row[i]);
+        for (l, above) in row.iter().zip(above) {
+            above.iter_mut().zip(&from_i[0]).for_each(|(x, known)| *x -= l * known);
         }
     }
     x
