@@ -14,6 +14,7 @@
 pub mod calibrate;
 pub mod dataset_write;
 pub mod evaluate;
+pub mod import;
 pub mod leakage;
 pub mod ridge;
 pub mod training_folder;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use mindeye_config::{Failure, run_program};
-use mindeye_trainer::{calibrate, evaluate};
+use mindeye_trainer::{calibrate, evaluate, import};
 use std::process::ExitCode;
 
 /// Trains MindEye from single-trial betas, calibrates it to a new participant, and measures it.
@@ -15,6 +15,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Turn recorded data into a training folder
+    Import(import::Arguments),
     /// Train by gradient descent (not in this version)
     Fit(Unbuilt),
     /// Fit a new participant's front-end in closed form
@@ -31,6 +33,7 @@ struct Unbuilt {
 
 fn main() -> ExitCode {
     run_program::<Cli>(|cli| match cli.verb {
+        Verb::Import(arguments) => import::run(&arguments),
         Verb::Fit(_) => {
             Err(Failure::unavailable("training by gradient descent is not in this version; `calibrate` is"))
         }
