@@ -15,7 +15,7 @@ mod report;
 
 pub use arguments::Arguments;
 pub use checkpoint::{CheckpointError, RidgeCheckpoint, RidgeFacts, RidgeKind, TrainingRecord};
-pub use fit::{CalibrateError, Calibration, Choices, Target, calibrate};
+pub use fit::{CalibrateError, Calibration, Choices, JoinedSpace, Target, calibrate};
 
 use crate::training_folder::TrainingFolder;
 use mindeye_config::{Failure, SystemClock};
