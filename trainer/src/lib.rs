@@ -20,6 +20,7 @@ pub mod dataset_write;
 mod error;
 pub mod evaluate;
 mod examples;
+pub mod import;
 pub mod leakage;
 #[cfg(feature = "libtorch")]
 pub mod learning;

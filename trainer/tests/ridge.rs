@@ -139,6 +139,12 @@ fn a_shared_space_of_all_directions_gives_the_targets_back_and_a_ridge_into_it_i
     for (ours, expected) in through.iter().zip(&fixture.matrix("sk.fixed_prediction")) {
         assert!((ours - expected).abs() <= 4.0 * PREDICTION * (1.0 + expected.abs()), "{ours} against {expected}");
     }
+    let mut slanted = shared.clone();
+    let second = slanted.decoder.row(1).to_owned();
+    slanted.decoder.row_mut(0).zip_mut_with(&second, |a, b| *a = 3.0 * *a + b);
+    let back = slanted.outputs_at(&slanted.places(targets.view()).unwrap()).unwrap();
+    // 3e-5: the same through a decoder whose rows are neither of unit length nor at right angles.
+    back.iter().zip(&targets).for_each(|(a, b)| assert!((a - b).abs() < 3e-5, "{a} against {b}"));
     assert!(matches!(SharedSpace::of(targets.view(), 13), Err(RidgeError::Width { found: 12, .. })));
 }
 
@@ -159,7 +165,8 @@ fn a_ridge_comes_back_from_its_file_and_a_damaged_one_does_not() {
         ridge.write(&path).unwrap();
         DualRidge::read(&path).unwrap_err().to_string()
     };
-    let cases: [(fn(&mut DualRidge), &str); 6] = [
+    type Damage = fn(&mut DualRidge);
+    let cases: [(Damage, &str); 6] = [
         (|r| r.basis[[0, 0]] = f32::NAN, "`ridge.basis` element 0 is NaN"),
         (|r| r.voxels[1] = 0, "`ridge.voxels` must ascend from 0 to below 90"),
         (|r| r.mask_voxels = 9, "below 9"),

@@ -1,7 +1,7 @@
 //! The command line of `calibrate`.
 
 use super::RidgeCheckpoint;
-use super::fit::{Choices, Target};
+use super::fit::{Choices, JoinedSpace, Target};
 use crate::dataset_write::Staging;
 use crate::ridge::{AlphaChoice, LeftOut};
 use mindeye_config::Failure;
@@ -54,7 +54,7 @@ impl Arguments {
             return Err(Failure::usage(format!("--checkpoint {}: no such folder", path.display())));
         }
         let (shared, tokens, record) = RidgeCheckpoint::read_shared(path).map_err(Failure::data)?;
-        Ok(Target::Shared { shared, tokens, record })
+        Ok(Target::Shared(Box::new(JoinedSpace { shared, tokens, record })))
     }
 
     pub(super) fn choices(&self) -> Choices {

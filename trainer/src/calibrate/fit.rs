@@ -17,14 +17,17 @@ pub enum Target {
     /// Places in a space made here, of this width.
     NewSharedSpace(usize),
     /// Places in another checkpoint's space.
-    Shared {
-        /// The space.
-        shared: SharedSpace,
-        /// Its tokens.
-        tokens: TokenShape,
-        /// What it was learned from.
-        record: TrainingRecord,
-    },
+    Shared(Box<JoinedSpace>),
+}
+
+/// Another checkpoint's shared space.
+pub struct JoinedSpace {
+    /// The space.
+    pub shared: SharedSpace,
+    /// Its tokens.
+    pub tokens: TokenShape,
+    /// What it was learned from.
+    pub record: TrainingRecord,
 }
 
 /// How to fit.
@@ -133,10 +136,10 @@ fn shared_space(target: Target, targets: &Array2<f32>, tokens: TokenShape) -> Re
         Target::NewSharedSpace(width) => {
             Ok((RidgeKind::Shared, Some(SharedSpace::of(targets.view(), width)?), BTreeSet::new()))
         }
-        Target::Shared { shared, tokens: theirs, record } if theirs == tokens => {
-            Ok((RidgeKind::Shared, Some(shared), record.images))
+        Target::Shared(joined) if joined.tokens == tokens => {
+            Ok((RidgeKind::Shared, Some(joined.shared), joined.record.images))
         }
-        Target::Shared { tokens: theirs, .. } => Err(CalibrateError::Tokens(theirs, tokens)),
+        Target::Shared(joined) => Err(CalibrateError::Tokens(joined.tokens, tokens)),
     }
 }
 

@@ -15,7 +15,7 @@ mod report;
 
 pub use arguments::Arguments;
 pub use checkpoint::{CheckpointError, RidgeCheckpoint, RidgeFacts, RidgeKind, TrainingRecord};
-pub use fit::{CalibrateError, Calibration, Choices, Target, calibrate};
+pub use fit::{CalibrateError, Calibration, Choices, JoinedSpace, Target, calibrate};
 
 use crate::training_folder::TrainingFolder;
 use mindeye_config::{Failure, SystemClock};
@@ -31,8 +31,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let staging = arguments.staging()?;
     let folder = TrainingFolder::open(&arguments.data).map_err(Failure::data)?;
     crate::leakage::check_folder(&folder).require_none(arguments.allow_leakage).map_err(Failure::data)?;
+    let (trials, voxels) = (folder.trials().len(), folder.voxel_count());
+    eprintln!("calibrate: fitting the training part of {trials} trials, {voxels} voxels");
     let calibration = calibrate(&folder, target, &arguments.choices()).map_err(Failure::data)?;
     let fitted = clock.now();
+    let gigabytes = calibration.checkpoint.ridge.bytes() as f64 / 1e9;
+    eprintln!("calibrate: writing {gigabytes:.2} GB");
     calibration.checkpoint.write(&staging, &folder).map_err(Failure::other)?;
     let seconds = (fitted.0 as f64 / 1e9, clock.now().since(fitted).as_secs_f64());
     let report = CalibrationReport::of(&calibration, seconds);

@@ -20,6 +20,8 @@ pub(super) struct CalibrationReport {
     /// Left-out R² and retrieval of the best common alpha, training trials only.
     left_out: AlphaScore,
     left_out_by_alpha: Vec<AlphaScore>,
+    /// The best alpha is the smallest or largest that was tried: a better one may lie beyond.
+    alpha_at_edge: bool,
     front_end_bytes: usize,
     fit_s: f64,
     write_s: f64,
@@ -41,6 +43,7 @@ impl CalibrationReport {
             alpha: spread(&ridge.alpha),
             left_out: calibration.best,
             left_out_by_alpha: calibration.scores.clone(),
+            alpha_at_edge: at_edge(calibration),
             front_end_bytes: ridge.bytes(),
             fit_s,
             write_s,
@@ -67,7 +70,16 @@ impl CalibrationReport {
             left_out.retrieval_top1,
             self.front_end_bytes as f64 / 1e9,
         );
+        if self.alpha_at_edge {
+            println!("  note: this alpha is at the edge of those tried; --alpha NUMBER can go beyond");
+        }
     }
+}
+
+fn at_edge(calibration: &Calibration) -> bool {
+    let alphas = || calibration.scores.iter().map(|score| score.alpha);
+    let (least, most) = (alphas().fold(f64::INFINITY, f64::min), alphas().fold(0.0, f64::max));
+    calibration.scores.len() > 1 && (calibration.best.alpha == least || calibration.best.alpha == most)
 }
 
 fn spread(alpha: &[f64]) -> Vec<f64> {

@@ -5,7 +5,7 @@ mod progress;
 
 use clap::{Parser, Subcommand};
 use mindeye_config::Failure;
-use mindeye_trainer::{calibrate, evaluate};
+use mindeye_trainer::{calibrate, evaluate, import};
 
 /// Trains MindEye from single-trial betas.
 #[derive(Debug, Parser)]
@@ -17,8 +17,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Turn recorded data into a training folder (not in this version)
-    Import(Later),
+    /// Turn recorded data into a training folder
+    Import(import::Arguments),
     /// Train a part of a model on a training folder, and write its checkpoint
     Fit(fit::Arguments),
     /// Fit a new participant's front-end in closed form
@@ -27,22 +27,12 @@ enum Verb {
     Evaluate(evaluate::Arguments),
 }
 
-#[derive(Debug, clap::Args)]
-struct Later {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    rest: Vec<String>,
-}
-
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.verb {
         Verb::Fit(arguments) => fit::run(arguments),
-        Verb::Import(_) => Err(later("import")),
+        Verb::Import(arguments) => import::run(&arguments),
         Verb::Calibrate(arguments) => calibrate::run(&arguments),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
     }
-}
-
-fn later(verb: &str) -> Failure {
-    Failure::unavailable(format!("`mindeye-train {verb}` is not in this version"))
 }

@@ -3,6 +3,7 @@
 mod split;
 mod staging;
 
+pub(crate) use split::split_of_file;
 pub use split::{SplitChoice, SplitError, seeded_split};
 pub use staging::OutputError;
 pub(crate) use staging::Staging;

@@ -118,7 +118,9 @@ fn measure(
     arguments: &Arguments,
 ) -> Result<Report, EvaluateError> {
     let rows = folder.rows(arguments.split)?;
+    eprintln!("evaluate: decoding {} trials", rows.len());
     let cosines = cosines::of_split(predictor, folder, &rows)?;
+    eprintln!("evaluate: pools, bootstrap and permutations over {} images", cosines.images.len());
     let mut report = Report::new(predictor.describe(), folder, arguments);
     report.trials = rows.len();
     report.images = cosines.images.len();

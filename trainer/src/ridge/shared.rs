@@ -9,6 +9,7 @@ use super::RidgeError;
 use super::error::require_equal;
 use super::linalg::{BLOCK_COLUMNS, block_of, gram, matrix, product};
 use faer::Side;
+use faer::prelude::Solve;
 use ndarray::{Array2, ArrayView2, s};
 
 /// y = bias + place · decoder.
@@ -54,7 +55,8 @@ impl SharedSpace {
         self.decoder.ncols()
     }
 
-    /// Places f32[images, width] of `targets`, f32[images, outputs].
+    /// Places f32[images, width] of `targets`, f32[images, outputs], by least squares: (Y − ȳ) Dᵀ (D Dᵀ)⁻¹. The decoder of
+    /// [`SharedSpace::of`] has D Dᵀ = 1; a trained model's own map need not.
     ///
     /// # Errors
     /// [`RidgeError::Disagree`] when the targets have another number of outputs.
@@ -66,7 +68,17 @@ impl SharedSpace {
             let decoder = self.decoder.slice(s![.., first..first + block.ncols()]).as_standard_layout().into_owned();
             places += &product(matrix(&block), matrix(&decoder).transpose());
         }
-        Ok(places)
+        self.less_overlap(places)
+    }
+
+    /// `projections` (D Dᵀ)⁻¹.
+    fn less_overlap(&self, projections: Array2<f32>) -> Result<Array2<f32>, RidgeError> {
+        let overlap = gram(self.decoder.view(), None);
+        let short = |_| RidgeError::Width { width: self.width(), images: projections.nrows(), found: self.width() - 1 };
+        let cholesky = matrix(&overlap).llt(Side::Lower).map_err(short)?;
+        let wide = projections.mapv(f64::from);
+        let solved = cholesky.solve(matrix(&wide).transpose());
+        Ok(Array2::from_shape_fn(projections.dim(), |(row, column)| solved[(column, row)] as f32))
     }
 
     /// Outputs f32[rows, outputs] at `places`, f32[rows, width].

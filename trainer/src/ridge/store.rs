@@ -118,7 +118,12 @@ fn write<'a>(
     metadata: HashMap<String, String>,
 ) -> Result<(), RidgeError> {
     let metadata = (!metadata.is_empty()).then_some(metadata);
-    safetensors::serialize_to_file(tensors, metadata, path).map_err(|e| RidgeError::format(path, e))
+    safetensors::serialize_to_file(tensors, metadata, path).map_err(|e| RidgeError::format(path, e))?;
+    // The crate makes private files; weights are read by the daemon's user as well.
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .map_err(RidgeError::file(path))?;
+    Ok(())
 }
 
 fn map(path: &Path) -> Result<Mmap, RidgeError> {
