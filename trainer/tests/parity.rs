@@ -184,15 +184,9 @@ fn three_steps_of_adamw_under_one_cycle_are_pytorchs() {
     for (slot, tensor) in parameters.trained() {
         let moved = tensor - fixture.get(&format!("w.{}", slot.key));
         let expected = fixture.get(&format!("after.{}", slot.key)) - fixture.get(&format!("w.{}", slot.key));
-        let tolerance = moved_tolerance(&slot.key);
-        assert_close(&slot.key, &moved, &expected, tolerance);
+        // 2e-2 of the largest: where a gradient is tiny a step is near its sign times the rate, and rounding decides.
+        assert_close(&slot.key, &moved, &expected, 2e-2);
     }
-}
-
-/// 2e-2 of the largest movement: a step is near lr · sign(g) where g is tiny, and there rounding of g decides; keys get no
-/// gradient from what softmax cannot see, and move by rounding alone.
-fn moved_tolerance(_key: &str) -> f64 {
-    2e-2
 }
 
 /// scale · sin(frequency · (i + 1)), as the oracle makes what is not stored.
@@ -245,6 +239,10 @@ fn the_low_level_network_its_losses_and_gradients_are_pytorchs() {
             let scale = gradient.norm().double_value(&[]);
             let off = (&probe - fixture.get(&format!("low.probe.{key}"))).double_value(&[]).abs() / scale;
             assert!(off <= 5e-4, "{key}: {off:.2e}");
+        } else if key.ends_with("to_k.bias") {
+            // Softmax cannot see an offset of all keys: the gradient is zero, and both sides hold its rounding.
+            let largest = gradient.abs().max().double_value(&[]);
+            assert!(largest < 1e-5, "{key}: {largest:.2e}");
         } else {
             assert_close(key, gradient, fixture.get(&format!("low.grad.{key}")), 5e-4);
         }

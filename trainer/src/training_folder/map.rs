@@ -29,7 +29,10 @@ impl NpyMap {
                 .map_err(|e| FolderError::format(path, format!("must be a little-endian float32 array: {e}")))?;
             if view.ndim() < 2 || view.is_empty() || !view.is_standard_layout() {
                 let found = view.shape();
-                return Err(FolderError::format(path, format!("must have two or more axes in C order, none of them empty, found {found:?}")));
+                return Err(FolderError::format(
+                    path,
+                    format!("must have two or more axes in C order, none of them empty, found {found:?}"),
+                ));
             }
             view.shape().to_vec()
         };
@@ -51,7 +54,8 @@ impl NpyMap {
     /// f32[rows, columns].
     #[must_use]
     pub fn view(&self) -> ArrayView2<'_, f32> {
-        let view = ArrayViewD::<f32>::view_npy(&self.map).expect("checked when it was mapped, and the map does not change");
+        let view =
+            ArrayViewD::<f32>::view_npy(&self.map).expect("checked when it was mapped, and the map does not change");
         let columns: usize = self.shape[1..].iter().product();
         view.into_shape_with_order((self.shape[0], columns))
             .and_then(|view| view.into_dimensionality::<Ix2>())
