@@ -133,7 +133,8 @@ fn forward_passes_and_losses_are_pytorchs() {
     let parameters = parameters(&fixture, "w.", sizes().2);
     let found = step(&fixture, &parameters);
     // 1e-5: float32 sums in another order through two residual blocks and two transformer layers.
-    for (name, tensor) in [("tokens", &found.tokens), ("projected", &found.projected), ("predicted", &found.predicted)] {
+    for (name, tensor) in [("tokens", &found.tokens), ("projected", &found.projected), ("predicted", &found.predicted)]
+    {
         assert_close(name, tensor, fixture.get(&format!("loss.{name}")), 1e-5);
     }
     // 2e-5: logits are divided by a temperature of 0.006, which makes their rounding 170 times as large.
@@ -212,7 +213,8 @@ fn the_low_level_network_its_losses_and_gradients_are_pytorchs() {
     let head: Vec<(String, Tensor)> = head
         .map(|slot| {
             let shape: Vec<i64> = slot.shape.iter().map(|n| *n as i64).collect();
-            let gain = if ["maps_projector.1.weight", "maps_projector.4.weight"].contains(&&*slot.key) { 1.0 } else { 0.0 };
+            let gain =
+                if ["maps_projector.1.weight", "maps_projector.4.weight"].contains(&&*slot.key) { 1.0 } else { 0.0 };
             (slot.key, wave(&shape, 0.37, 0.05) + gain)
         })
         .collect();
@@ -259,7 +261,11 @@ fn loading_is_strict_and_tells_everything() {
     layout.linear_without_bias("absent", 2, 2);
     let Err(error) = Parameters::read(&path, layout, |_| false, Device::Cpu) else { panic!("loaded") };
     let message = error.to_string();
-    for part in ["1 missing: absent.weight [2, 2]", "1 extra: stray [2]", "voxel2clip.lin0.0.weight (expected [7, 7], found [12, 13])"] {
+    for part in [
+        "1 missing: absent.weight [2, 2]",
+        "1 extra: stray [2]",
+        "voxel2clip.lin0.0.weight (expected [7, 7], found [12, 13])",
+    ] {
         assert!(message.contains(part), "{message}");
     }
     let broken = Tensor::full([12, 13], f64::NAN, (Kind::Float, Device::Cpu));

@@ -60,7 +60,9 @@ pub fn retrieval(predicted: &Tensor, target: &Tensor) -> (f64, f64) {
 
 /// mean_i Σ_j -P_ij log softmax_j S_ij.
 fn cross_entropy(weights: &Tensor, scores: &Tensor) -> Tensor {
-    -(weights * scores.log_softmax(-1, Kind::Float)).sum_dim_intlist(&[-1_i64][..], false, Kind::Float).mean(Kind::Float)
+    -(weights * scores.log_softmax(-1, Kind::Float))
+        .sum_dim_intlist(&[-1_i64][..], false, Kind::Float)
+        .mean(Kind::Float)
 }
 
 /// Samples flattened to unit length.

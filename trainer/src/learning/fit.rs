@@ -125,7 +125,8 @@ impl<'a> Training<'a> {
 
     /// Reads the state when asked to resume; refuses to write over one when not.
     fn go_on_or_refuse(&mut self) -> Result<(), TrainError> {
-        Commit::recover(&self.request.out).or_else(|error| if self.request.out.exists() { Err(error) } else { Ok(()) })?;
+        Commit::recover(&self.request.out)
+            .or_else(|error| if self.request.out.exists() { Err(error) } else { Ok(()) })?;
         let state = self.request.out.join(self.file("state.safetensors"));
         if !self.request.resume {
             if state.exists() {
@@ -258,7 +259,8 @@ impl<'a> Training<'a> {
     /// The files of a checkpoint: the part's own, and what came with the data.
     fn write_checkpoint(&self, commit: &Commit) -> Result<(), TrainError> {
         self.part.write(commit, &self.request.out)?;
-        let model = toml::to_string(self.model).map_err(|e| TrainError::malformed(Path::new("model.toml"), e.to_string()))?;
+        let model =
+            toml::to_string(self.model).map_err(|e| TrainError::malformed(Path::new("model.toml"), e.to_string()))?;
         commit.write("model.toml", model)?;
         self.examples.zscore().write(&commit.place("zscore.safetensors")?)?;
         for name in ["mask.nii.gz", "reference.nii.gz", "preprocess.toml", "hrf_index.nii.gz"] {

@@ -67,7 +67,8 @@ impl<'a> LowLevelPart<'a> {
         let mut out = Array2::zeros((examples.len(), self.setting.examples.folder().voxel_count()));
         for (example, mut to) in examples.iter().zip(out.rows_mut()) {
             let repeats = self.setting.examples.voxels(&example.rows)?;
-            let weights = if choice < MIXTURE { mixture(draws, example.rows.len()) } else { one(draws, example.rows.len()) };
+            let weights =
+                if choice < MIXTURE { mixture(draws, example.rows.len()) } else { one(draws, example.rows.len()) };
             repeats.axis_iter(Axis(0)).zip(weights).for_each(|(repeat, weight)| to.scaled_add(weight, &repeat));
         }
         Ok(out)

@@ -75,8 +75,7 @@ impl<'a> MindeyePart<'a> {
     /// libtorch's generator, which the caller has seeded.
     fn denoising(&self, tokens: &Tensor, target: &Tensor, draws: &mut Draws, dropout: f64) -> Tensor {
         let batch = target.size()[0] as usize;
-        let steps: Vec<i64> =
-            (0..batch).map(|_| draws.below(self.setting.training.prior.timesteps) as i64).collect();
+        let steps: Vec<i64> = (0..batch).map(|_| draws.below(self.setting.training.prior.timesteps) as i64).collect();
         let t = Tensor::from_slice(&steps).to_device(target.device());
         let mut keep = || {
             let kept: Vec<bool> = (0..batch).map(|_| draws.uniform() >= dropout).collect();

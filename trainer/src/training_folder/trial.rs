@@ -81,15 +81,6 @@ fn trial_of(row: &Row<'_>) -> Result<Trial, FolderError> {
     Ok(Trial { trial, image: name("image")?, split, session: name("session")?, run: name("run")? })
 }
 
-/// `trials.tsv` of these trials.
-pub(crate) fn trial_table(trials: &[Trial]) -> String {
-    let mut table = String::from("trial\timage\tsplit\tsession\trun\n");
-    for Trial { trial, image, split, session, run } in trials {
-        table.push_str(&format!("{trial}\t{image}\t{split}\t{session}\t{run}\n"));
-    }
-    table
-}
-
 /// Digest of which image is for what: equal for equal splits, whatever the order of trials.
 #[must_use]
 pub fn split_hash(trials: &[Trial]) -> Sha256 {

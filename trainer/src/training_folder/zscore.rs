@@ -13,7 +13,7 @@ pub fn fit_zscore(folder: &TrainingFolder, rows: &[usize]) -> Result<ZscoreTable
     Ok(ZscoreTable::new(vec![folder.facts().lag_s()], folder.voxel_count(), mean, sd)?)
 }
 
-pub(crate) fn moments(voxels: ArrayView2<'_, f32>, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
+fn moments(voxels: ArrayView2<'_, f32>, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
     let count = rows.len() as f64;
     let mut mean = vec![0.0_f64; voxels.ncols()];
     for row in rows {

@@ -20,13 +20,18 @@ pub(crate) const MODEL: &str = "voxels = 40\nhidden = 24\nblocks = 2\ntokens = 3
     prior_depth = 1\nprior_heads = 2\nprior_head_dim = 8\nlow_level_hidden = 16\nlow_level_map_channels = 6\n\
     low_level_map_side = 2\nupsampler_channels = [4, 8, 12]\nvae_channels = [4, 8]\nvae_layers_per_block = 1\nnorm_groups = 2\n";
 
-/// Writes the folder and the model file; images 0.. are for training, then validation, then test; two trials each.
+/// A folder with [`TRAIN`] training images.
 pub(crate) fn folder(home: &Path) -> PathBuf {
+    folder_of(home, TRAIN)
+}
+
+/// Writes the folder and the model file; images 0.. are for training, then validation, then test; two trials each.
+pub(crate) fn folder_of(home: &Path, train: usize) -> PathBuf {
     let data = home.join("data");
     fs::create_dir_all(&data).unwrap();
     fs::write(home.join("model.toml"), MODEL).unwrap();
     fs::write(data.join("dataset.toml"), "beta_unit = \"percent-signal-change\"\n").unwrap();
-    let images = TRAIN + VALIDATION + TEST;
+    let images = train + VALIDATION + TEST;
     let mut draws = Draws::new(1, 0, "data");
     let targets = Array3::from_shape_simple_fn((images, TOKENS, DIM), || draws.normal() as f32);
     let weights = Array2::from_shape_simple_fn((TOKENS * DIM, VOXELS), || draws.normal() as f32);
@@ -38,7 +43,13 @@ pub(crate) fn folder(home: &Path) -> PathBuf {
         let image = row / 2;
         to.assign(&clean.row(image));
         to.mapv_inplace(|v| 5.0 + v + 0.5 * draws.normal() as f32);
-        let split = if image < TRAIN { "train" } else if image < TRAIN + VALIDATION { "validation" } else { "test" };
+        let split = if image < train {
+            "train"
+        } else if image < train + VALIDATION {
+            "validation"
+        } else {
+            "test"
+        };
         table.push_str(&format!("{row}\timage{image:03}\t{split}\tses-1\trun-1\n"));
     }
     fs::write(data.join("trials.tsv"), table).unwrap();
