@@ -7,7 +7,7 @@
 //! The same step in PyTorch: tests/oracle/_training_bench.py, which runs both and writes benches/results/trainer-*.json.
 
 use clap::Parser;
-use mindeye_config::{Clock, ModelDimensions, SystemClock, TrainingConfig};
+use mindeye_config::{ModelDimensions, SystemClock, TrainingConfig};
 use mindeye_trainer::checkpoint::{Numbers, write_safetensors};
 use mindeye_trainer::learning::{AdamW, Parameters, PriorNetwork, backbone, bi_mix_co, device, mix, noised};
 use mindeye_trainer::networks::{Backbone, Prior};

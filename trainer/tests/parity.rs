@@ -252,6 +252,32 @@ fn the_low_level_network_its_losses_and_gradients_are_pytorchs() {
 }
 
 #[test]
+fn the_ridge_variant_is_affine_at_gate_0_and_adds_the_gated_mlp() {
+    let sizes =
+        Backbone { front_end: FrontEnd::Ridge { participants: vec![13, 9], shared: 12 }, inputs: 12, ..sizes().0 };
+    let parameters = Parameters::random(sizes.layout(), 3, Device::Cpu);
+    let normal = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+    let gate = |value: f64| {
+        let _ = tch::no_grad(|| parameters.get("voxel2clip.gate").shallow_clone().fill_(value));
+    };
+    let tokens = |x: &Tensor, participant| backbone(&sizes, &parameters, x, participant, None).tokens;
+    for (participant, voxels) in [(0, 13), (1, 9)] {
+        let (x, y) = (normal([4, voxels]), normal([4, voxels]));
+        let mean = (&x + &y) / 2.0;
+        let bend = |x: &Tensor, y: &Tensor| (tokens(x, participant) + tokens(y, participant)) / 2.0;
+        gate(0.0);
+        // 1e-5: float32 sums in another order.
+        assert_close("affine", &tokens(&mean, participant), &bend(&x, &y), 1e-5);
+        let straight = tokens(&x, participant);
+        gate(1.0);
+        assert!(relative(&tokens(&mean, participant), &bend(&x, &y)) > 1e-3, "the MLP bends the map");
+        let residual = tokens(&x, participant) - &straight;
+        gate(0.25);
+        assert_close("gate", &(tokens(&x, participant) - &straight), &(residual * 0.25), 1e-4);
+    }
+}
+
+#[test]
 fn loading_is_strict_and_tells_everything() {
     let fixture = Fixture::read();
     let home = tempfile::tempdir().unwrap();

@@ -53,9 +53,9 @@ struct Entry {
 ///
 /// # Errors
 /// [`TrainError::Unwritable`], also when the disk is full.
-pub fn write_safetensors<'a>(
+pub fn write_safetensors(
     path: &Path,
-    tensors: &[(String, &'a dyn Numbers)],
+    tensors: &[(String, &dyn Numbers)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), TrainError> {
     write(path, tensors, metadata).map_err(TrainError::unwritable(path))

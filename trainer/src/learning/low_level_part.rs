@@ -34,7 +34,7 @@ pub(super) struct LowLevelPart<'a> {
 }
 
 impl<'a> LowLevelPart<'a> {
-    /// The part with random weights, or with those of the checkpoint file `from`, with or without the auxiliary head.
+    /// The part with random weights, or with those of the file `from`, which has the auxiliary head too.
     ///
     /// # Errors
     /// Latents or features that are missing or of another shape, weights that do not fit.
