@@ -48,6 +48,21 @@ fn planted_answers_are_learned_and_the_checkpoint_is_complete() {
 }
 
 #[test]
+fn the_ridge_start_chooses_its_gate_and_resumes_as_well() {
+    let home = tempfile::tempdir().unwrap();
+    folder_of(home.path(), 160);
+    let flags = &["--start", "ridge", "--epochs", "3"][..];
+    assert_done(&fit(home.path(), "whole", flags));
+    assert_done(&fit(home.path(), "cut", &[flags, &["--pause-after", "1"]].concat()));
+    assert_done(&fit(home.path(), "cut", &[flags, &["--resume"]].concat()));
+    assert_same_training(home.path(), "whole", "cut", "mindeye", "model.safetensors");
+    let header = &curve(home.path(), "whole", "mindeye")[0];
+    assert!(header.ends_with(",val_gate"), "{header}");
+    let other = fit(home.path(), "cut", &["--epochs", "3", "--resume"]);
+    assert_refused(&other, 65, &["`start = \"mindeye1\"` now, `start = \"ridge\"` when it was begun"]);
+}
+
+#[test]
 fn paused_and_resumed_is_the_same_training_with_every_option() {
     let home = tempfile::tempdir().unwrap();
     folder(home.path());
