@@ -3,8 +3,8 @@
 mod support;
 
 use mindeye_config::{
-    Budget, Checked, DaemonConfig, ModelDimensions, PreprocessConfig, SessionConfig, Step, StepBudget,
-    TrainingConfig, load,
+    Budget, Checked, DaemonConfig, ModelDimensions, PreprocessConfig, SessionConfig, Step, StepBudget, TrainingConfig,
+    load,
 };
 use serde::de::DeserializeOwned;
 

@@ -105,7 +105,10 @@ impl TrainError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoSuchFile { .. } | Self::Folder(FolderError::Missing { .. }) | Self::Flag { .. } | Self::Config(_) => Exit::Usage,
+            Self::NoSuchFile { .. }
+            | Self::Folder(FolderError::Missing { .. })
+            | Self::Flag { .. }
+            | Self::Config(_) => Exit::Usage,
             Self::Unavailable { .. } => Exit::Unavailable,
             Self::Unreadable { .. } | Self::Unwritable { .. } | Self::Diverged { .. } => Exit::Other,
             _ => Exit::Data,

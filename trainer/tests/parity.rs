@@ -133,7 +133,8 @@ fn forward_passes_and_losses_are_pytorchs() {
     let parameters = parameters(&fixture, "w.", sizes().2);
     let found = step(&fixture, &parameters);
     // 1e-5: float32 sums in another order through two residual blocks and two transformer layers.
-    for (name, tensor) in [("tokens", &found.tokens), ("projected", &found.projected), ("predicted", &found.predicted)] {
+    for (name, tensor) in [("tokens", &found.tokens), ("projected", &found.projected), ("predicted", &found.predicted)]
+    {
         assert_close(name, tensor, fixture.get(&format!("loss.{name}")), 1e-5);
     }
     // 2e-5: logits are divided by a temperature of 0.006, which makes their rounding 170 times as large.
@@ -184,15 +185,9 @@ fn three_steps_of_adamw_under_one_cycle_are_pytorchs() {
     for (slot, tensor) in parameters.trained() {
         let moved = tensor - fixture.get(&format!("w.{}", slot.key));
         let expected = fixture.get(&format!("after.{}", slot.key)) - fixture.get(&format!("w.{}", slot.key));
-        let tolerance = moved_tolerance(&slot.key);
-        assert_close(&slot.key, &moved, &expected, tolerance);
+        // 2e-2 of the largest: where a gradient is tiny a step is near its sign times the rate, and rounding decides.
+        assert_close(&slot.key, &moved, &expected, 2e-2);
     }
-}
-
-/// 2e-2 of the largest movement: a step is near lr · sign(g) where g is tiny, and there rounding of g decides; keys get no
-/// gradient from what softmax cannot see, and move by rounding alone.
-fn moved_tolerance(_key: &str) -> f64 {
-    2e-2
 }
 
 /// scale · sin(frequency · (i + 1)), as the oracle makes what is not stored.
@@ -218,7 +213,8 @@ fn the_low_level_network_its_losses_and_gradients_are_pytorchs() {
     let head: Vec<(String, Tensor)> = head
         .map(|slot| {
             let shape: Vec<i64> = slot.shape.iter().map(|n| *n as i64).collect();
-            let gain = if ["maps_projector.1.weight", "maps_projector.4.weight"].contains(&&*slot.key) { 1.0 } else { 0.0 };
+            let gain =
+                if ["maps_projector.1.weight", "maps_projector.4.weight"].contains(&&*slot.key) { 1.0 } else { 0.0 };
             (slot.key, wave(&shape, 0.37, 0.05) + gain)
         })
         .collect();
@@ -245,9 +241,39 @@ fn the_low_level_network_its_losses_and_gradients_are_pytorchs() {
             let scale = gradient.norm().double_value(&[]);
             let off = (&probe - fixture.get(&format!("low.probe.{key}"))).double_value(&[]).abs() / scale;
             assert!(off <= 5e-4, "{key}: {off:.2e}");
+        } else if key.ends_with("to_k.bias") {
+            // Softmax cannot see an offset of all keys: the gradient is zero, and both sides hold its rounding.
+            let largest = gradient.abs().max().double_value(&[]);
+            assert!(largest < 1e-5, "{key}: {largest:.2e}");
         } else {
             assert_close(key, gradient, fixture.get(&format!("low.grad.{key}")), 5e-4);
         }
+    }
+}
+
+#[test]
+fn the_ridge_variant_is_affine_at_gate_0_and_adds_the_gated_mlp() {
+    let sizes =
+        Backbone { front_end: FrontEnd::Ridge { participants: vec![13, 9], shared: 12 }, inputs: 12, ..sizes().0 };
+    let parameters = Parameters::random(sizes.layout(), 3, Device::Cpu);
+    let normal = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+    let gate = |value: f64| {
+        let _ = tch::no_grad(|| parameters.get("voxel2clip.gate").shallow_clone().fill_(value));
+    };
+    let tokens = |x: &Tensor, participant| backbone(&sizes, &parameters, x, participant, None).tokens;
+    for (participant, voxels) in [(0, 13), (1, 9)] {
+        let (x, y) = (normal([4, voxels]), normal([4, voxels]));
+        let mean = (&x + &y) / 2.0;
+        let bend = |x: &Tensor, y: &Tensor| (tokens(x, participant) + tokens(y, participant)) / 2.0;
+        gate(0.0);
+        // 1e-5: float32 sums in another order.
+        assert_close("affine", &tokens(&mean, participant), &bend(&x, &y), 1e-5);
+        let straight = tokens(&x, participant);
+        gate(1.0);
+        assert!(relative(&tokens(&mean, participant), &bend(&x, &y)) > 1e-3, "the MLP bends the map");
+        let residual = tokens(&x, participant) - &straight;
+        gate(0.25);
+        assert_close("gate", &(tokens(&x, participant) - &straight), &(residual * 0.25), 1e-4);
     }
 }
 
@@ -261,7 +287,11 @@ fn loading_is_strict_and_tells_everything() {
     layout.linear_without_bias("absent", 2, 2);
     let Err(error) = Parameters::read(&path, layout, |_| false, Device::Cpu) else { panic!("loaded") };
     let message = error.to_string();
-    for part in ["1 missing: absent.weight [2, 2]", "1 extra: stray [2]", "voxel2clip.lin0.0.weight (expected [7, 7], found [12, 13])"] {
+    for part in [
+        "1 missing: absent.weight [2, 2]",
+        "1 extra: stray [2]",
+        "voxel2clip.lin0.0.weight (expected [7, 7], found [12, 13])",
+    ] {
         assert!(message.contains(part), "{message}");
     }
     let broken = Tensor::full([12, 13], f64::NAN, (Kind::Float, Device::Cpu));

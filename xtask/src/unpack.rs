@@ -74,7 +74,8 @@ fn unzip(python: &OsStr, wheel: &Path, component: &Component, folder: &Path) -> 
 fn link_compiler_headers(place: &Path) -> Result<()> {
     let mut compiler = Command::new("cc");
     let said = command::capture("cc", compiler.arg("-print-file-name=include"), Duration::from_secs(10));
-    let headers = said.map_err(|failure| Failure::unavailable(format!("{}; a C compiler is needed", failure.message)))?;
+    let headers =
+        said.map_err(|failure| Failure::unavailable(format!("{}; a C compiler is needed", failure.message)))?;
     let headers = Path::new(headers.trim());
     if !headers.join(COMPILER_HEADER).is_file() {
         return Err(Failure::unavailable(format!("cc has no {COMPILER_HEADER} in {}", headers.display())));

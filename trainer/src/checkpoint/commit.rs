@@ -135,7 +135,10 @@ mod tests {
         fs::write(home.path().join("other"), "kept").unwrap();
         for text in ["first", "second"] {
             commit(home.path(), text).finish().unwrap();
-            assert_eq!((read(home.path(), "model"), read(home.path(), "training/mindeye/state")), (text.into(), text.into()));
+            assert_eq!(
+                (read(home.path(), "model"), read(home.path(), "training/mindeye/state")),
+                (text.into(), text.into())
+            );
         }
         assert_eq!(read(home.path(), "other"), "kept");
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 3, "nothing else is left");
@@ -161,7 +164,10 @@ mod tests {
         fs::rename(home.path().join(STAGING), home.path().join(READY)).unwrap();
         fs::rename(home.path().join(READY).join("model"), home.path().join("model")).unwrap();
         Commit::recover(home.path()).unwrap();
-        assert_eq!((read(home.path(), "model"), read(home.path(), "training/mindeye/state")), ("second".into(), "second".into()));
+        assert_eq!(
+            (read(home.path(), "model"), read(home.path(), "training/mindeye/state")),
+            ("second".into(), "second".into())
+        );
         assert!(!home.path().join(READY).exists());
     }
 

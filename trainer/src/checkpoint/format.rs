@@ -53,9 +53,9 @@ struct Entry {
 ///
 /// # Errors
 /// [`TrainError::Unwritable`], also when the disk is full.
-pub fn write_safetensors<'a>(
+pub fn write_safetensors(
     path: &Path,
-    tensors: &[(String, &'a dyn Numbers)],
+    tensors: &[(String, &dyn Numbers)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), TrainError> {
     write(path, tensors, metadata).map_err(TrainError::unwritable(path))
@@ -121,7 +121,8 @@ fn open(path: &Path) -> Result<Mmap, TrainError> {
         return Err(TrainError::NoSuchFile { path: path.to_owned() });
     }
     let map = map_file(path).map_err(TrainError::unreadable(path))?;
-    let has_pickle_name = path.extension().is_some_and(|end| ["pth", "pt", "bin", "ckpt", "pkl"].iter().any(|p| end == *p));
+    let has_pickle_name =
+        path.extension().is_some_and(|end| ["pth", "pt", "bin", "ckpt", "pkl"].iter().any(|p| end == *p));
     let begins_as_pickle = map.get(8) != Some(&b'{') && (map.starts_with(&[0x80]) || map.starts_with(b"PK\x03\x04"));
     if has_pickle_name || begins_as_pickle {
         return Err(TrainError::Pickle { path: path.to_owned() });
@@ -154,7 +155,8 @@ mod tests {
     fn what_was_written_is_what_another_reader_finds() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("x.safetensors");
-        let (a, b) = (Stored { shape: vec![2, 1], values: vec![1.5, -2.0] }, Stored { shape: vec![], values: vec![7.0] });
+        let (a, b) =
+            (Stored { shape: vec![2, 1], values: vec![1.5, -2.0] }, Stored { shape: vec![], values: vec![7.0] });
         let tensors: Vec<(String, &dyn Numbers)> = vec![("z".into(), &a), ("a".into(), &b)];
         write_safetensors(&path, &tensors, &[("step".to_owned(), "3".to_owned())].into()).unwrap();
         let bytes = std::fs::read(&path).unwrap();

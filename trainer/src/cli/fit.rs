@@ -33,6 +33,15 @@ pub(crate) enum PartArgument {
     Unet,
 }
 
+/// What the high-level part begins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StartArgument {
+    /// Random weights, as MindEye1
+    Mindeye1,
+    /// A ridge regression in closed form, to which a gated MLP adds what it learns
+    Ridge,
+}
+
 /// Train a part of a model on a training folder, and write its checkpoint.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -48,6 +57,9 @@ pub(crate) struct Arguments {
     /// What to train
     #[arg(long, value_enum, default_value = "mindeye")]
     part: PartArgument,
+    /// What the high-level part begins as
+    #[arg(long, value_enum, default_value = "mindeye1")]
+    start: StartArgument,
     /// Losses, schedule, optimiser: mindeye1, low-level, demo, or a training.toml [default: by part]
     #[arg(long, value_name = "PRESET|FILE")]
     training: Option<String>,
@@ -142,7 +154,7 @@ fn train(_: &Arguments, _: ModelDimensions, _: TrainingConfig) -> Result<(), Tra
 #[cfg(feature = "libtorch")]
 fn train(arguments: &Arguments, model: ModelDimensions, training: TrainingConfig) -> Result<(), TrainError> {
     use mindeye_config::SystemClock;
-    use mindeye_trainer::learning::{FitRequest, PartName, device, fit};
+    use mindeye_trainer::learning::{FitRequest, PartName, Start, device, fit};
     let part = match arguments.part {
         PartArgument::Mindeye => PartName::Mindeye,
         PartArgument::LowLevel => PartName::LowLevel,
@@ -158,6 +170,10 @@ fn train(arguments: &Arguments, model: ModelDimensions, training: TrainingConfig
         training,
         out: arguments.out.clone(),
         part,
+        start: match arguments.start {
+            StartArgument::Mindeye1 => Start::Mindeye1,
+            StartArgument::Ridge => Start::Ridge,
+        },
         device: device(&arguments.device)?,
         resume: arguments.resume,
         from: arguments.from.clone(),

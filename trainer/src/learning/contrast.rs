@@ -4,7 +4,6 @@ use crate::Mixing;
 use tch::{Kind, Tensor};
 
 /// x_i ← λ_i x_i + (1 - λ_i) x_π(i), for voxels `[B, V]`.
-#[must_use]
 pub fn mix(voxels: &Tensor, mixing: &Mixing) -> Tensor {
     let partner: Vec<i64> = mixing.partner.iter().map(|i| *i as i64).collect();
     let partner: Tensor = voxels.index_select(0, &Tensor::from_slice(&partner).to_device(voxels.device()));
@@ -15,7 +14,6 @@ pub fn mix(voxels: &Tensor, mixing: &Mixing) -> Tensor {
 
 /// ½ [mean_i Σ_j -P_ij log softmax_j S_ij + mean_j Σ_i -P_ij log softmax_i S_ij] with S = p tᵀ/τ over rows of unit
 /// length (spec: MindEye section 3.1). `predicted` and `target` are `[B, T, D]`, `weights` is P `[B, B]`.
-#[must_use]
 pub fn bi_mix_co(predicted: &Tensor, target: &Tensor, weights: &Tensor, temperature: f64) -> Tensor {
     let scores = unit_rows(predicted).matmul(&unit_rows(target).transpose(0, 1)) / temperature;
     let there = cross_entropy(weights, &scores);
@@ -25,7 +23,6 @@ pub fn bi_mix_co(predicted: &Tensor, target: &Tensor, weights: &Tensor, temperat
 
 /// As [`bi_mix_co`] with the targets' similarity to each other, softmax_j(t tᵀ/τ), as P in both directions
 /// (spec: MindEye section 3.2).
-#[must_use]
 pub fn soft_clip(predicted: &Tensor, target: &Tensor, temperature: f64) -> Tensor {
     let (p, t) = (unit_rows(predicted), unit_rows(target));
     let weights = (t.matmul(&t.transpose(0, 1)) / temperature).softmax(-1, Kind::Float);
@@ -35,7 +32,6 @@ pub fn soft_clip(predicted: &Tensor, target: &Tensor, temperature: f64) -> Tenso
 
 /// ½ [CE(softmax(a gᵀ/τ), s gᵀ/τ) + CE(softmax(g aᵀ/τ), g sᵀ/τ)] over all places of all samples: features s of the
 /// student, a of the teacher, g of the teacher on the augmented picture, each `[B, places, 512]` (spec: section 4.2).
-#[must_use]
 pub fn teacher_contrast(student: &Tensor, teacher: &Tensor, augmented: &Tensor, temperature: f64) -> Tensor {
     let [s, a, g] = [student, teacher, augmented].map(|x| unit(&x.flatten(0, 1)));
     let similarity = |x: &Tensor, y: &Tensor| x.matmul(&y.transpose(0, 1)) / temperature;
@@ -60,7 +56,9 @@ pub fn retrieval(predicted: &Tensor, target: &Tensor) -> (f64, f64) {
 
 /// mean_i Σ_j -P_ij log softmax_j S_ij.
 fn cross_entropy(weights: &Tensor, scores: &Tensor) -> Tensor {
-    -(weights * scores.log_softmax(-1, Kind::Float)).sum_dim_intlist(&[-1_i64][..], false, Kind::Float).mean(Kind::Float)
+    -(weights * scores.log_softmax(-1, Kind::Float))
+        .sum_dim_intlist(&[-1_i64][..], false, Kind::Float)
+        .mean(Kind::Float)
 }
 
 /// Samples flattened to unit length.

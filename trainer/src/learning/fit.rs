@@ -8,7 +8,7 @@
 use super::adamw::AdamW;
 use super::low_level_part::LowLevelPart;
 use super::mindeye_part::MindeyePart;
-use super::part::{Batch, Part, PartName, Setting};
+use super::part::{Batch, Part, PartName, Setting, Start};
 use super::state::{self, Best, Place, Tensors};
 use crate::checkpoint::Commit;
 use crate::{Draws, EpochRow, Example, Examples, Facts, Log, OneCycle, Phase, TrainError, training_report};
@@ -30,6 +30,8 @@ pub struct FitRequest {
     pub out: PathBuf,
     /// Which part.
     pub part: PartName,
+    /// What the high-level part begins as.
+    pub start: Start,
     /// Where tensors live.
     pub device: Device,
     /// Goes on from the state in `out`.
@@ -73,7 +75,7 @@ pub fn fit(request: &FitRequest, witness: &mut dyn Witness) -> Result<FitOutcome
     let setting = Setting { model: &model, training, examples: &examples, device: request.device };
     let from = request.from.as_deref();
     let part: Box<dyn Part + '_> = match request.part {
-        PartName::Mindeye => Box::new(MindeyePart::new(setting, from)?),
+        PartName::Mindeye => Box::new(MindeyePart::new(setting, request.start, from)?),
         PartName::LowLevel => Box::new(LowLevelPart::new(setting, from)?),
     };
     Training::begin(request, &examples, &model, part)?.run(witness)
@@ -125,7 +127,8 @@ impl<'a> Training<'a> {
 
     /// Reads the state when asked to resume; refuses to write over one when not.
     fn go_on_or_refuse(&mut self) -> Result<(), TrainError> {
-        Commit::recover(&self.request.out).or_else(|error| if self.request.out.exists() { Err(error) } else { Ok(()) })?;
+        Commit::recover(&self.request.out)
+            .or_else(|error| if self.request.out.exists() { Err(error) } else { Ok(()) })?;
         let state = self.request.out.join(self.file("state.safetensors"));
         if !self.request.resume {
             if state.exists() {
@@ -258,7 +261,8 @@ impl<'a> Training<'a> {
     /// The files of a checkpoint: the part's own, and what came with the data.
     fn write_checkpoint(&self, commit: &Commit) -> Result<(), TrainError> {
         self.part.write(commit, &self.request.out)?;
-        let model = toml::to_string(self.model).map_err(|e| TrainError::malformed(Path::new("model.toml"), e.to_string()))?;
+        let model =
+            toml::to_string(self.model).map_err(|e| TrainError::malformed(Path::new("model.toml"), e.to_string()))?;
         commit.write("model.toml", model)?;
         self.examples.zscore().write(&commit.place("zscore.safetensors")?)?;
         for name in ["mask.nii.gz", "reference.nii.gz", "preprocess.toml", "hrf_index.nii.gz"] {
@@ -324,8 +328,9 @@ fn identity(request: &FitRequest, examples: &Examples, model: &ModelDimensions) 
     let table = |value: Result<String, toml::ser::Error>| value.unwrap_or_else(|error| error.to_string());
     let trials = crate::training_folder::split_hash(examples.folder().trials());
     format!(
-        "part = \"{}\"\nsplit_sha256 = \"{trials}\"\ntrain_images = {}\nvalidation_images = {}\n\n# model\n{}\n# training\n{}",
+        "part = \"{}\"\nstart = \"{}\"\nsplit_sha256 = \"{trials}\"\ntrain_images = {}\nvalidation_images = {}\n\n# model\n{}\n# training\n{}",
         request.part,
+        request.start,
         examples.train.len(),
         examples.validation.len(),
         table(toml::to_string(model)),

@@ -55,7 +55,7 @@ pub(super) fn write_cases(path: &Path, ours: &[&str], cases: Cases, previous: &P
 /// Golden cases of backbone and prior, batch 1.
 pub(super) fn mindeye(sizes: &Backbone, prior: &PriorNetwork, parameters: &Parameters) -> Cases {
     let device = parameters.get("net.learned_query").device();
-    let voxels = normal("backbone/voxels", &[1, sizes.inputs]).to_device(device);
+    let voxels = normal("backbone/voxels", &[1, sizes.voxels(0)]).to_device(device);
     let answer = backbone(sizes, parameters, &voxels, 0, None);
     let shape = [1, sizes.tokens, sizes.token_dim];
     let noised = normal("prior/noised_tokens", &shape).to_device(device);

@@ -34,7 +34,7 @@ pub(super) struct LowLevelPart<'a> {
 }
 
 impl<'a> LowLevelPart<'a> {
-    /// The part with random weights, or with those of the checkpoint file `from`, with or without the auxiliary head.
+    /// The part with random weights, or with those of the file `from`, which has the auxiliary head too.
     ///
     /// # Errors
     /// Latents or features that are missing or of another shape, weights that do not fit.
@@ -67,7 +67,8 @@ impl<'a> LowLevelPart<'a> {
         let mut out = Array2::zeros((examples.len(), self.setting.examples.folder().voxel_count()));
         for (example, mut to) in examples.iter().zip(out.rows_mut()) {
             let repeats = self.setting.examples.voxels(&example.rows)?;
-            let weights = if choice < MIXTURE { mixture(draws, example.rows.len()) } else { one(draws, example.rows.len()) };
+            let weights =
+                if choice < MIXTURE { mixture(draws, example.rows.len()) } else { one(draws, example.rows.len()) };
             repeats.axis_iter(Axis(0)).zip(weights).for_each(|(repeat, weight)| to.scaled_add(weight, &repeat));
         }
         Ok(out)

@@ -7,16 +7,19 @@ use super::backbone::{BackboneTokens, backbone};
 use super::contrast::{bi_mix_co, mix, retrieval, soft_clip};
 use super::golden;
 use super::parameters::Parameters;
-use super::part::{Batch, Losses, Part, PartName, Setting, Validation};
+use super::part::{Batch, Losses, Part, PartName, Setting, Start, Validation};
 use super::prior::{Kept, PriorNetwork, noised};
+use super::ridge_start;
 use crate::checkpoint::Commit;
-use crate::networks::{Backbone, Prior};
+use crate::networks::{Backbone, FrontEnd, Prior};
 use crate::{Draws, Example, Mixing, Phase, TrainError, cosine_alphas_cumprod};
 use std::path::Path;
 use tch::{Kind, Tensor};
 
 /// Images that are validated at once.
 const VALIDATION_BATCH: usize = 300;
+/// Weights of the residual MLP beside the linear path that validation chooses from.
+const GATES: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
 pub(super) struct MindeyePart<'a> {
     setting: Setting<'a>,
@@ -32,8 +35,12 @@ impl<'a> MindeyePart<'a> {
     ///
     /// # Errors
     /// Targets of another shape than the model's, weights that do not fit.
-    pub(super) fn new(setting: Setting<'a>, from: Option<&Path>) -> Result<Self, TrainError> {
-        let (backbone, prior) = (Backbone::of(setting.model), Prior::of(setting.model));
+    pub(super) fn new(setting: Setting<'a>, start: Start, from: Option<&Path>) -> Result<Self, TrainError> {
+        let backbone = match start {
+            Start::Mindeye1 => Backbone::of(setting.model),
+            Start::Ridge => Backbone::with_ridge(setting.model, vec![setting.model.voxels]),
+        };
+        let prior = Prior::of(setting.model);
         check_targets(&setting)?;
         let mut layout = backbone.layout();
         layout.extend(prior.layout());
@@ -45,7 +52,27 @@ impl<'a> MindeyePart<'a> {
             cosine_alphas_cumprod(setting.training.prior.timesteps).into_iter().map(|a| a as f32).collect();
         let kept_signal = Tensor::from_slice(&kept).to_device(setting.device);
         let prior = PriorNetwork::new(prior, setting.device);
-        Ok(Self { setting, backbone, prior, kept_signal, parameters })
+        let part = Self { setting, backbone, prior, kept_signal, parameters };
+        if part.has_gate() && from.is_none() {
+            part.start_from_ridge()?;
+        }
+        Ok(part)
+    }
+
+    /// The linear path becomes the ridge regression of the training images.
+    fn start_from_ridge(&self) -> Result<(), TrainError> {
+        let examples: Vec<&Example> = self.setting.examples.train.iter().collect();
+        let voxels = self.setting.tensor(&self.setting.examples.mean_voxels(&examples)?);
+        ridge_start::start(&self.parameters, &voxels, &self.targets(&examples)?.flatten(1, -1));
+        Ok(())
+    }
+
+    fn has_gate(&self) -> bool {
+        matches!(self.backbone.front_end, FrontEnd::Ridge { .. })
+    }
+
+    fn set_gate(&self, gate: f64) {
+        let _ = tch::no_grad(|| self.parameters.get("voxel2clip.gate").shallow_clone().fill_(gate));
     }
 
     fn targets(&self, examples: &[&Example]) -> Result<Tensor, TrainError> {
@@ -75,8 +102,7 @@ impl<'a> MindeyePart<'a> {
     /// libtorch's generator, which the caller has seeded.
     fn denoising(&self, tokens: &Tensor, target: &Tensor, draws: &mut Draws, dropout: f64) -> Tensor {
         let batch = target.size()[0] as usize;
-        let steps: Vec<i64> =
-            (0..batch).map(|_| draws.below(self.setting.training.prior.timesteps) as i64).collect();
+        let steps: Vec<i64> = (0..batch).map(|_| draws.below(self.setting.training.prior.timesteps) as i64).collect();
         let t = Tensor::from_slice(&steps).to_device(target.device());
         let mut keep = || {
             let kept: Vec<bool> = (0..batch).map(|_| draws.uniform() >= dropout).collect();
@@ -120,11 +146,16 @@ impl Part for MindeyePart<'_> {
     }
 
     fn validation_names(&self) -> &'static [&'static str] {
-        &["val_loss", "val_contrastive", "val_prior", "val_image_retrieval", "val_brain_retrieval"]
+        let names =
+            &["val_loss", "val_contrastive", "val_prior", "val_image_retrieval", "val_brain_retrieval", "val_gate"];
+        if self.has_gate() { names } else { &names[..5] }
     }
 
     fn losses(&self, batch: &Batch<'_>) -> Result<Losses, TrainError> {
         let training = self.setting.training;
+        if self.has_gate() {
+            self.set_gate(1.0); // validation may have left another
+        }
         let mut draws = Draws::new(training.seed, batch.number, "step");
         tch::manual_seed(draws.generator_seed());
         let mut voxels = self.setting.tensor(&self.setting.examples.repeat_voxels(&batch.examples, batch.number)?);
@@ -143,7 +174,34 @@ impl Part for MindeyePart<'_> {
         Ok(Losses(vec![total, contrastive, prior]))
     }
 
+    /// With a gate, the weights are left with the one that answers best.
     fn validate(&self, phase: Phase) -> Result<Validation, TrainError> {
+        if !self.has_gate() {
+            return self.validate_as_is(phase);
+        }
+        let mut best: Option<(f64, Validation)> = None;
+        for gate in GATES {
+            self.set_gate(gate);
+            let mut found = self.validate_as_is(phase)?;
+            found.values.push(gate);
+            if best.as_ref().is_none_or(|(_, best)| found.score > best.score) {
+                best = Some((gate, found));
+            }
+        }
+        let (gate, found) = best.expect("there are gates to choose from");
+        self.set_gate(gate);
+        Ok(found)
+    }
+
+    fn write(&self, commit: &Commit, previous: &Path) -> Result<(), TrainError> {
+        golden::write_weights(&self.parameters, &commit.place("model.safetensors")?, |_| true)?;
+        let cases = tch::no_grad(|| golden::mindeye(&self.backbone, &self.prior, &self.parameters));
+        golden::write_cases(&commit.place("golden.safetensors")?, &["backbone/", "prior/"], cases, previous)
+    }
+}
+
+impl MindeyePart<'_> {
+    fn validate_as_is(&self, phase: Phase) -> Result<Validation, TrainError> {
         let examples: Vec<&Example> = self.setting.examples.validation.iter().collect();
         let (mut sums, mut predicted, mut targets) = (vec![0.0; 2], Vec::new(), Vec::new());
         for (number, chunk) in examples.chunks(VALIDATION_BATCH).enumerate() {
@@ -158,12 +216,6 @@ impl Part for MindeyePart<'_> {
         // Temperatures change the contrastive loss from epoch to epoch; retrieval and the prior's loss can be compared.
         let score = [(image + brain) / 2.0, -sums[1]];
         Ok(Validation { values: vec![total, sums[0], sums[1], image, brain], score })
-    }
-
-    fn write(&self, commit: &Commit, previous: &Path) -> Result<(), TrainError> {
-        golden::write_weights(&self.parameters, &commit.place("model.safetensors")?, |_| true)?;
-        let cases = tch::no_grad(|| golden::mindeye(&self.backbone, &self.prior, &self.parameters));
-        golden::write_cases(&commit.place("golden.safetensors")?, &["backbone/", "prior/"], cases, previous)
     }
 }
 

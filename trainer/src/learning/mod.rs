@@ -21,6 +21,7 @@ mod net;
 mod parameters;
 mod part;
 mod prior;
+mod ridge_start;
 mod state;
 
 pub use adamw::AdamW;
@@ -30,5 +31,5 @@ pub use device::device;
 pub use fit::{FitOutcome, FitRequest, Witness, fit};
 pub use low_level::{LowLevelOutput, low_level};
 pub use parameters::Parameters;
-pub use part::PartName;
+pub use part::{PartName, Start};
 pub use prior::{Kept, PriorNetwork, noised};

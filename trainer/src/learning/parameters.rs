@@ -76,7 +76,6 @@ impl Parameters {
     ///
     /// # Panics
     /// If the layout has no such key, which is a mistake of the network that asks.
-    #[must_use]
     pub fn get(&self, key: &str) -> &Tensor {
         self.tensors.get(key).unwrap_or_else(|| panic!("the layout has no tensor `{key}`"))
     }

@@ -17,6 +17,24 @@ pub enum PartName {
     LowLevel,
 }
 
+/// What stands between voxels and the residual MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing: MindEye1.
+    Mindeye1,
+    /// A ridge regression in closed form, to which a gated MLP adds what it learns.
+    Ridge,
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mindeye1 => "mindeye1",
+            Self::Ridge => "ridge",
+        })
+    }
+}
+
 impl fmt::Display for PartName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -38,7 +38,6 @@ impl PriorNetwork {
 
     /// Noised tokens `[B, T, D]`, timestep `[B]` and brain tokens `[B, T, D]` to predicted tokens, all in the scaled
     /// space of the target; samples that are not `kept` are answered from the learned null tokens.
-    #[must_use]
     pub fn forward(
         &self,
         parameters: &Parameters,
@@ -120,7 +119,6 @@ impl PriorNetwork {
 }
 
 /// x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε, with `kept` = ᾱ_t `[B]`.
-#[must_use]
 pub fn noised(clean: &Tensor, noise: &Tensor, kept: &Tensor) -> Tensor {
     let kept = kept.view([-1, 1, 1]);
     let rest: Tensor = 1.0 - &kept;

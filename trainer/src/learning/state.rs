@@ -2,8 +2,8 @@
 
 use super::adamw::AdamW;
 use super::parameters::{Parameters, sizes, tensor_of};
-use crate::checkpoint::{Numbers, read_safetensors, write_safetensors};
 use crate::TrainError;
+use crate::checkpoint::{Numbers, read_safetensors, write_safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Tensor;
@@ -65,7 +65,8 @@ pub(super) fn read(path: &Path, tensors: &mut Tensors<'_>, identity: &str) -> Re
     if let Some(problem) = first_difference(identity, theirs) {
         return Err(TrainError::OtherTraining { path: path.to_owned(), problem });
     }
-    let place = place_of(&header).ok_or_else(|| TrainError::malformed(path, "does not say how far the training was"))?;
+    let place =
+        place_of(&header).ok_or_else(|| TrainError::malformed(path, "does not say how far the training was"))?;
     let mut fill = |name: String, to: &Tensor| match found.remove(&name).filter(|from| from.size() == to.size()) {
         Some(from) => {
             tch::no_grad(|| to.shallow_clone().copy_(&from));

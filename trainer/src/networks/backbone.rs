@@ -5,7 +5,7 @@
 //! ```
 //! Spec: MindEye section 1.
 
-use super::layout::{Init, Layout};
+use super::layout::{Init, Layout, Role, Slot};
 use mindeye_config::ModelDimensions;
 
 /// What stands between a participant's voxels and the MLP.
@@ -67,6 +67,15 @@ impl Backbone {
         Self { front_end, inputs: model.hidden, ..Self::of(model) }
     }
 
+    /// Voxels of participant number `participant`, V.
+    #[must_use]
+    pub fn voxels(&self, participant: usize) -> usize {
+        match &self.front_end {
+            FrontEnd::None => self.inputs,
+            FrontEnd::Ridge { participants, .. } => participants[participant],
+        }
+    }
+
     /// Its tensors.
     #[must_use]
     pub fn layout(&self) -> Layout {
@@ -96,7 +105,9 @@ impl Backbone {
             layout.linear(&format!("{prefix}ridge.{i}"), *shared, *voxels);
         }
         layout.linear(&format!("{prefix}linear"), self.tokens * self.token_dim, *shared);
-        layout.tensor(format!("{prefix}gate"), &[1], Init::Constant(1.0));
+        // Validation chooses it; training goes on with 1.
+        let (key, init) = (format!("{prefix}gate"), Init::Constant(1.0));
+        layout.slots.push(Slot { key, shape: vec![1], init, role: Role::Frozen });
         layout
     }
 }

@@ -145,7 +145,8 @@ impl Layout {
         let extra = found.iter().filter(|(key, _)| !known(key)).map(|(key, shape)| format!("{key} {shape:?}"));
         let groups = [("missing", missing), ("extra", extra.collect()), ("mis-shaped", misshaped)];
         let told = groups.iter().filter(|(_, tensors)| !tensors.is_empty());
-        let told: Vec<_> = told.map(|(what, tensors)| format!("{} {what}: {}", tensors.len(), tensors.join(", "))).collect();
+        let told: Vec<_> =
+            told.map(|(what, tensors)| format!("{} {what}: {}", tensors.len(), tensors.join(", "))).collect();
         (!told.is_empty()).then(|| told.join("; "))
     }
 }

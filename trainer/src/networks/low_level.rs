@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn parameter_counts_are_the_published_ones() {
         // Spec: MindEye section 4.1, to the unit.
-        let model: ModelDimensions = toml::from_str(include_str!("../../../config/model/mindeye1-subj01.toml")).unwrap();
+        let model: ModelDimensions =
+            toml::from_str(include_str!("../../../config/model/mindeye1-subj01.toml")).unwrap();
         let low_level = LowLevel::of(&model);
         assert_eq!(low_level.layout().parameters(), 205_505_988);
         assert_eq!(low_level.training_layout().parameters(), 206_065_604);

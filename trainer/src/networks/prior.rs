@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn buckets_are_those_of_the_golden_table() {
         // Spec: MindEye section 14.
-        let cases = [(0, 0), (15, 15), (16, 16), (17, 16), (20, 17), (32, 21), (64, 26), (100, 30), (127, 31), (128, 31)];
+        let cases =
+            [(0, 0), (15, 15), (16, 16), (17, 16), (20, 17), (32, 21), (64, 26), (100, 30), (127, 31), (128, 31)];
         for (distance, expected) in cases {
             assert_eq!(bucket(distance), expected, "{distance}");
         }

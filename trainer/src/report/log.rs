@@ -86,7 +86,9 @@ mod tests {
         assert_eq!(Log::parse(&csv, Path::new("log.csv")).unwrap(), log);
         assert_eq!(log.column("val_loss"), [1e-300]);
         assert_eq!(log.column("nothing"), [0.0; 0]);
-        for (text, expected) in [("", "first line"), ("epoch,step,a,seconds\n1,2,x,3\n", "line 2"), (&format!("{csv}2,3\n"), "line 3")] {
+        for (text, expected) in
+            [("", "first line"), ("epoch,step,a,seconds\n1,2,x,3\n", "line 2"), (&format!("{csv}2,3\n"), "line 3")]
+        {
             let error = Log::parse(text, Path::new("log.csv")).unwrap_err().to_string();
             assert!(error.starts_with("log.csv: ") && error.contains(expected), "{error}");
         }

@@ -58,7 +58,9 @@ fn figure(title: &str, columns: &[&str], log: &Log) -> String {
     let legend: String = present
         .iter()
         .enumerate()
-        .map(|(i, (name, _))| format!("<span><i style=\"background:{}\"></i>{}</span>", curves::colour(i), escape(name)))
+        .map(|(i, (name, _))| {
+            format!("<span><i style=\"background:{}\"></i>{}</span>", curves::colour(i), escape(name))
+        })
         .collect();
     format!("<figure>{}<div class=\"legend\">{legend}</div></figure>", curves::svg(title, &present))
 }
