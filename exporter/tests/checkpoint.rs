@@ -174,7 +174,12 @@ fn with_a_renderer_every_network_is_there_and_its_golden_case_too() {
         return;
     }
     let home = Home::new();
+    std::fs::write(home.path("checkpoint/calibration.toml"), "carried = true\n").unwrap();
     let manifest = home.bundle(true, true).unwrap();
+    assert!(home.path("bundle/calibration.toml").exists());
+    std::fs::remove_file(home.path("bundle/calibration.toml")).unwrap();
+    assert!(inspect(&home.path("bundle"), None).unwrap_err().to_string().ends_with("holds no `calibration.toml`"));
+    std::fs::copy(home.path("checkpoint/calibration.toml"), home.path("bundle/calibration.toml")).unwrap();
     let names: Vec<&str> = manifest.network.iter().map(|network| network.name.as_str()).collect();
     let expected = ["backbone", "prior", "low-level", "unet", "step", "vae-decoder", "vae-encoder", "taesd-decoder"];
     assert_eq!(names[..8], expected);
@@ -193,6 +198,9 @@ fn with_a_renderer_every_network_is_there_and_its_golden_case_too() {
     }
     inspect(&home.path("bundle"), None).unwrap();
     if mindeye_decode::Network::named("unet").is_some() {
+        std::fs::remove_dir_all(home.path("bundle")).unwrap();
+        std::fs::remove_file(home.path("checkpoint/calibration.toml")).unwrap();
+        home.bundle(true, true).unwrap();
         Bundle::open(&home.path("bundle")).unwrap();
     } else {
         eprintln!("skipped: this decoder refuses bundles that hold a UNet");

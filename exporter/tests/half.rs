@@ -61,6 +61,27 @@ fn every_network_in_half_precision_points_where_the_reference_does() {
 }
 
 #[test]
+fn no_further_island_buys_a_digit() {
+    let Some(engine) = onnx_runtime() else { return };
+    let none = Islands::default();
+    let further = [
+        ("norms", Islands { norms: true, ..none }),
+        ("softmax", Islands { softmax: true, ..none }),
+        ("time MLP", Islands { time: true, ..none }),
+    ];
+    for network in miniatures() {
+        assert_eq!(network.islands(), none, "{}", network.name());
+        let state = StateDict::random(&network.layout(), 3);
+        let off = |islands| 1.0 - parity(engine.as_ref(), network.as_ref(), &state, islands).0;
+        let chosen = off(none);
+        let bought = further.map(|(what, islands)| (what, off(islands)));
+        let told = bought.map(|(what, off)| format!("{what} {off:.1e}")).join(", ");
+        eprintln!("{}: 1 - cosine {chosen:.1e}; with {told}", network.name());
+        assert!(bought.iter().all(|(_, off)| chosen < 10.0 * off), "{}: {chosen:.1e}; {told}", network.name());
+    }
+}
+
+#[test]
 fn rounding_on_the_cpu_overflows_and_loses_digits_where_half_precision_does() {
     let Some(engine) = onnx_runtime() else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -45,7 +45,8 @@ fn two_files_and_one_give_the_same_graph() {
 
 #[test]
 fn files_that_do_not_keep_to_their_index_are_refused() {
-    type Spoil = fn(&Path);
+    type Spoil = Box<dyn Fn(&Path)>;
+    let by = |spoil: fn(&Path)| Box::new(spoil);
     let edit = |from: &'static str, to: &'static str| {
         move |folder: &Path| {
             let path = folder.join(INDEX);
@@ -54,9 +55,9 @@ fn files_that_do_not_keep_to_their_index_are_refused() {
             std::fs::write(path, text.replacen(from, to, 1)).unwrap();
         }
     };
-    let cases: [(Box<dyn Fn(&Path)>, &str); 6] = [
-        (Box::new((|folder| std::fs::remove_file(folder.join(PARTS[1])).unwrap()) as Spoil), "holds no `model-00002"),
-        (Box::new((|folder| std::fs::write(folder.join(INDEX), "{").unwrap()) as Spoil), "the index is not valid"),
+    let cases: [(Spoil, &str); 6] = [
+        (by(|folder| std::fs::remove_file(folder.join(PARTS[1])).unwrap()), "holds no `model-00002"),
+        (by(|folder| std::fs::write(folder.join(INDEX), "{").unwrap()), "the index is not valid"),
         (Box::new(edit(PARTS[1], "../secret")), "points at `../secret`"),
         (
             Box::new(edit("voxel2clip.lin0.0.bias\"", "voxel2clip.stray\"")),

@@ -54,9 +54,14 @@ struct Source {
     choices: Choices,
 }
 
-/// What the networks written so far came to.
-#[derive(Default)]
-struct Made {
+/// Writes networks into a bundle and holds each to its golden case.
+struct Maker<'a> {
+    /// The bundle.
+    folder: &'a Path,
+    precision: Precision,
+    /// The trainer's cases that were not used yet.
+    carried: Carried,
+    runtime: Runtime,
     entries: Vec<NetworkEntry>,
     goldens: Vec<GoldenCase>,
     /// Networks by where their golden case came from.
@@ -78,17 +83,15 @@ pub fn checkpoint_bundle(
     let staging = Staging::for_folder(out)?;
     let folder = staging.path();
     let parts = copy_parts(from.checkpoint, folder)?;
-    let mut carried = read_carried(from.checkpoint)?;
-    let runtime = Runtime::start()?;
-
-    let mut made = Made::default();
+    let mut maker = Maker::new(folder, from)?;
     let backbone = Source {
         name: "backbone",
         model: from.checkpoint.join("model.safetensors"),
         choices: Choices { subject: from.subject, ..Choices::default() },
     };
-    made.network(folder, &backbone, from, &mut carried, &runtime, Step { done: 0, of: 1, what: "" }, progress)?;
-    let entry = &made.entries[0];
+    progress(Step { done: 0, of: 1, what: backbone.name });
+    maker.network(&backbone)?;
+    let entry = &maker.entries[0];
     parts.check_voxels(&backbone.model, entry.inputs[0].shape[1])?;
     let tokens = entry.outputs[1].clone();
 
@@ -96,13 +99,13 @@ pub fn checkpoint_bundle(
         Some(renderer) => renderer_sources(from.checkpoint, renderer, &tokens)?,
         None => Vec::new(),
     };
-    for (done, source) in sources.iter().enumerate() {
-        let step = Step { done: done + 1, of: sources.len() + 1, what: "" };
-        made.network(folder, source, from, &mut carried, &runtime, step, progress)?;
+    for (before, source) in sources.iter().enumerate() {
+        progress(Step { done: before + 1, of: sources.len() + 1, what: source.name });
+        maker.network(source)?;
     }
-    carried.refuse_strays()?;
-    check_chain(&made.entries, from)?;
-    write(folder, "golden.safetensors", golden_file(&made.goldens))?;
+    maker.carried.refuse_strays()?;
+    check_chain(&maker.entries, from)?;
+    write(folder, "golden.safetensors", golden_file(&maker.goldens))?;
     let gallery = from.gallery.map(|gallery| copy_gallery(gallery, folder, &tokens.shape[1..])).transpose()?;
     let scheduler = SchedulerConfig { latent_scale: latent_scale(from.renderer)?, ..SchedulerConfig::default() };
     write_toml(folder, "scheduler.toml", &scheduler)?;
@@ -113,10 +116,10 @@ pub fn checkpoint_bundle(
         created_by: format!("mindeye-export {}", env!("CARGO_PKG_VERSION")),
         origin: Origin::Checkpoint,
         seed: None,
-        note: note(from, &parts, &made),
-        dimensions: dimensions(from, &parts, &made.entries, scheduler.latent_scale)?,
+        note: note(from, &parts, &maker),
+        dimensions: dimensions(from, &parts, &maker.entries, scheduler.latent_scale)?,
         estimator: parts.recipe.estimator(),
-        network: made.entries,
+        network: maker.entries,
         gallery,
         file: list_files(folder)?,
     };
@@ -150,51 +153,53 @@ fn renderer_sources(checkpoint: &Path, renderer: &Path, tokens: &TensorEntry) ->
     Ok(there.map(|(name, model, choices, _)| Source { name, model, choices }).collect())
 }
 
-impl Made {
-    #[expect(clippy::too_many_arguments, reason = "one network needs a place, a source, a judge and an audience")]
-    fn network(
-        &mut self,
-        folder: &Path,
-        source: &Source,
-        from: &FromCheckpoint<'_>,
-        carried: &mut Carried,
-        runtime: &Runtime,
-        step: Step<'_>,
-        progress: &mut Progress<'_>,
-    ) -> Result<(), ExportError> {
-        progress(Step { what: source.name, ..step });
+impl<'a> Maker<'a> {
+    fn new(folder: &'a Path, from: &FromCheckpoint<'_>) -> Result<Self, ExportError> {
+        Ok(Self {
+            folder,
+            precision: from.precision,
+            carried: read_carried(from.checkpoint)?,
+            runtime: Runtime::start()?,
+            entries: Vec::new(),
+            goldens: Vec::new(),
+            told: BTreeMap::new(),
+            digests: BTreeMap::new(),
+        })
+    }
+
+    fn network(&mut self, source: &Source) -> Result<(), ExportError> {
         let (weights, network) = open(source.name, &source.model, &source.choices)?;
-        let state = fitted(&weights, network.as_ref(), from.precision)?;
-        let digest = self.digest(&weights);
-        let entry = write_network(folder, network.as_ref(), &state, (weights.path(), digest), from.precision)?;
-        let (whose, case) = match carried.take(&entry)? {
+        let state = fitted(&weights, network.as_ref(), self.precision)?;
+        let origin = (weights.path(), self.digest(&weights));
+        let entry = write_network(self.folder, network.as_ref(), &state, origin, self.precision)?;
+        let (whose, case) = match self.carried.take(&entry)? {
             Some(case) => ("the trainer's", case),
-            None => made_here(folder, network.as_ref(), &state, &entry, runtime)?,
+            None => self.made_here(network.as_ref(), &state, &entry)?,
         };
-        hold_to(runtime, folder, &entry, &case)?;
+        hold_to(&self.runtime, self.folder, &entry, &case)?;
         self.told.entry(whose).or_default().push(source.name);
         self.goldens.push(case);
         self.entries.push(entry);
         Ok(())
     }
 
+    /// A golden case of a network that came without one, and who answered.
+    fn made_here(
+        &self,
+        network: &dyn Network,
+        state: &StateDict<'_>,
+        entry: &NetworkEntry,
+    ) -> Result<(&'static str, GoldenCase), ExportError> {
+        if Survey::of(&self.folder.join(&entry.path))?.flops <= MOST_REFERENCE_FLOPS {
+            return Ok(("the plain f64 reference's", golden_case(network, state, bundle_batch(network), GOLDEN_SEED)));
+        }
+        let case = runtime_case(&self.runtime, self.folder, entry, GOLDEN_SEED)?;
+        Ok(("ONNX Runtime's own, which shows only that engines agree", case))
+    }
+
     fn digest(&mut self, weights: &Weights) -> Sha256 {
         self.digests.entry(weights.path().to_path_buf()).or_insert_with(|| weights.sha256()).clone()
     }
-}
-
-/// A golden case of a network that came without one, and who answered.
-fn made_here(
-    folder: &Path,
-    network: &dyn Network,
-    state: &StateDict<'_>,
-    entry: &NetworkEntry,
-    runtime: &Runtime,
-) -> Result<(&'static str, GoldenCase), ExportError> {
-    if Survey::of(&folder.join(&entry.path))?.flops <= MOST_REFERENCE_FLOPS {
-        return Ok(("the plain f64 reference's", golden_case(network, state, bundle_batch(network), GOLDEN_SEED)));
-    }
-    Ok(("ONNX Runtime's own, which shows only that engines agree", runtime_case(runtime, folder, entry, GOLDEN_SEED)?))
 }
 
 /// What one network hands to the next must have the same shape on both sides.
@@ -271,12 +276,12 @@ fn dimensions(
     })
 }
 
-fn note(from: &FromCheckpoint<'_>, parts: &Parts, made: &Made) -> String {
+fn note(from: &FromCheckpoint<'_>, parts: &Parts, maker: &Maker<'_>) -> String {
     let serves = match from.renderer {
         Some(_) => "Serves retrieval and pictures.",
         None => "Serves retrieval and scores only: made without a renderer.",
     };
-    let golden = made.told.iter().map(|(whose, networks)| format!("{} {whose}", networks.join(", ")));
+    let golden = maker.told.iter().map(|(whose, networks)| format!("{} {whose}", networks.join(", ")));
     let golden = format!("Golden cases: {}.", golden.collect::<Vec<_>>().join("; "));
     let zscore =
         if parts.zscored { "" } else { " No z-scores came with the checkpoint: betas are decoded as they are." };

@@ -1,4 +1,4 @@
-//! What a bundle takes over from its checkpoint as it is: mask, reference, recipe, z-scores.
+//! What a bundle takes over from its checkpoint as it is: mask, reference, recipe, z-scores, and what else it has.
 
 use crate::ExportError;
 use crate::staging::unwritable;
@@ -12,7 +12,8 @@ const MASK: &str = "mask.nii.gz";
 const REFERENCE: &str = "reference.nii.gz";
 const RECIPE: &str = "preprocess.toml";
 const ZSCORE: &str = "zscore.safetensors";
-const HRF_INDEX: &str = "hrf_index.nii.gz";
+/// Which response of the library each voxel has, and how scores become confidence: carried where they are.
+const OPTIONAL: [&str; 2] = ["hrf_index.nii.gz", "calibration.toml"];
 
 /// The parts, read.
 pub(super) struct Parts {
@@ -47,8 +48,8 @@ pub(super) fn copy_parts(checkpoint: &Path, folder: &Path) -> Result<Parts, Expo
     } else {
         parts.write_identity(folder)?;
     }
-    if checkpoint.join(HRF_INDEX).exists() {
-        copy(checkpoint, folder, HRF_INDEX)?;
+    for part in OPTIONAL.into_iter().filter(|part| checkpoint.join(part).exists()) {
+        copy(checkpoint, folder, part)?;
     }
     Ok(parts)
 }

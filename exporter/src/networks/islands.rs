@@ -2,7 +2,8 @@
 //!
 //! Always in float32, for range and not for taste: inputs and outputs; the sinusoid of a timestep (at t = 999 an angle
 //! in float16 is off by a quarter of a radian); lengths and largest numbers that rows are divided by (squares overflow
-//! at 256). Sums inside products and normalisations are the runtime's, which are float32 in ONNX Runtime and TensorRT.
+//! at 256). Sums inside products and normalisations are the runtime's, and taken to be float32: ONNX Runtime's are; one
+//! that sums a group normalisation of a picture in float16 overflows, misses the golden case and needs [`Islands::norms`].
 //! Everything else is float16 unless [`Islands`] says otherwise; `tests/half.rs` measures what each island buys.
 
 use mindeye_config::Precision;

@@ -7,8 +7,8 @@
 //! ```
 //! Spec: diffusion section 2.1, MindEye section 4.1.
 
-use super::picture_blocks::{add_attention, add_resnet};
-use super::recipes::{Drawing, VAE_EPSILON};
+use super::picture_blocks::{add_end, add_middle, add_resnet};
+use super::recipes::Drawing;
 use crate::onnx::{GraphError, Wire};
 use crate::weights::{Layout, Weights};
 
@@ -67,9 +67,7 @@ impl KlDecoder {
         let prefix = &self.prefix;
         let middle = self.middle;
         layout.conv(&format!("{prefix}conv_in"), middle, self.input, 3);
-        add_resnet(layout, &format!("{prefix}mid_block.resnets.0"), middle, middle);
-        add_attention(layout, &format!("{prefix}mid_block.attentions.0"), middle);
-        add_resnet(layout, &format!("{prefix}mid_block.resnets.1"), middle, middle);
+        add_middle(layout, prefix, middle);
         let mut channels = middle;
         for (i, &stage) in self.stages.iter().enumerate() {
             for j in 0..self.resnets {
@@ -80,8 +78,7 @@ impl KlDecoder {
                 layout.conv(&format!("{prefix}up_blocks.{i}.upsamplers.0.conv"), stage, stage, 3);
             }
         }
-        layout.norm(&format!("{prefix}conv_norm_out"), channels);
-        layout.conv(&format!("{prefix}conv_out"), self.output, channels, 3);
+        add_end(layout, prefix, self.output, channels);
     }
 
     /// Draws the decoder after the map `x` [B, input, S, S].
@@ -89,9 +86,7 @@ impl KlDecoder {
         let prefix = &self.prefix;
         let groups = self.norm_groups;
         let mut x = net.conv(&format!("{prefix}conv_in"), x)?;
-        x = net.vae_resnet(&format!("{prefix}mid_block.resnets.0"), &x, groups)?;
-        x = net.picture_attention(&format!("{prefix}mid_block.attentions.0"), &x, groups)?;
-        x = net.vae_resnet(&format!("{prefix}mid_block.resnets.1"), &x, groups)?;
+        x = net.vae_middle(prefix, &x, groups)?;
         for i in 0..self.stages.len() {
             for j in 0..self.resnets {
                 x = net.vae_resnet(&format!("{prefix}up_blocks.{i}.resnets.{j}"), &x, groups)?;
@@ -102,8 +97,6 @@ impl KlDecoder {
                 x = net.conv(&key, &x)?;
             }
         }
-        x = net.group_norm(&format!("{prefix}conv_norm_out"), &x, groups, VAE_EPSILON)?;
-        x = net.silu(&format!("{prefix}conv_norm_out/silu"), &x)?;
-        net.conv(&format!("{prefix}conv_out"), &x)
+        net.vae_end(prefix, &x, groups)
     }
 }

@@ -6,8 +6,8 @@
 //! ```
 //! Spec: diffusion section 2.1. Halving puts its zeros below and at the right only.
 
-use super::picture_blocks::{add_attention, add_resnet};
-use super::recipes::{Drawing, VAE_EPSILON};
+use super::picture_blocks::{add_end, add_middle, add_resnet};
+use super::recipes::Drawing;
 use crate::onnx::{GraphError, Sweep, Wire};
 use crate::weights::{Layout, Weights};
 
@@ -72,11 +72,8 @@ impl KlEncoder {
                 layout.conv(&format!("{prefix}down_blocks.{i}.downsamplers.0.conv"), stage, stage, 3);
             }
         }
-        add_resnet(layout, &format!("{prefix}mid_block.resnets.0"), channels, channels);
-        add_attention(layout, &format!("{prefix}mid_block.attentions.0"), channels);
-        add_resnet(layout, &format!("{prefix}mid_block.resnets.1"), channels, channels);
-        layout.norm(&format!("{prefix}conv_norm_out"), channels);
-        layout.conv(&format!("{prefix}conv_out"), self.output, channels, 3);
+        add_middle(layout, prefix, channels);
+        add_end(layout, prefix, self.output, channels);
     }
 
     /// Draws the encoder after the picture `x` [B, input, S, S].
@@ -93,11 +90,7 @@ impl KlEncoder {
                 x = net.conv_moved(&key, &x, Sweep::halving_after_right_and_bottom())?;
             }
         }
-        x = net.vae_resnet(&format!("{prefix}mid_block.resnets.0"), &x, groups)?;
-        x = net.picture_attention(&format!("{prefix}mid_block.attentions.0"), &x, groups)?;
-        x = net.vae_resnet(&format!("{prefix}mid_block.resnets.1"), &x, groups)?;
-        x = net.group_norm(&format!("{prefix}conv_norm_out"), &x, groups, VAE_EPSILON)?;
-        x = net.silu(&format!("{prefix}conv_norm_out/silu"), &x)?;
-        net.conv(&format!("{prefix}conv_out"), &x)
+        x = net.vae_middle(prefix, &x, groups)?;
+        net.vae_end(prefix, &x, groups)
     }
 }

@@ -23,7 +23,34 @@ pub(super) fn add_attention(layout: &mut Layout, key: &str, channels: usize) {
     }
 }
 
+/// Appends the innermost part of the autoencoder: a residual block, attention, a residual block.
+pub(super) fn add_middle(layout: &mut Layout, prefix: &str, channels: usize) {
+    add_resnet(layout, &format!("{prefix}mid_block.resnets.0"), channels, channels);
+    add_attention(layout, &format!("{prefix}mid_block.attentions.0"), channels);
+    add_resnet(layout, &format!("{prefix}mid_block.resnets.1"), channels, channels);
+}
+
+/// Appends the last layers of either half of the autoencoder, from `channels` to `output`.
+pub(super) fn add_end(layout: &mut Layout, prefix: &str, output: usize, channels: usize) {
+    layout.norm(&format!("{prefix}conv_norm_out"), channels);
+    layout.conv(&format!("{prefix}conv_out"), output, channels, 3);
+}
+
 impl Drawing<'_, '_> {
+    /// The innermost part of the autoencoder.
+    pub(super) fn vae_middle(&mut self, prefix: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
+        let x = self.vae_resnet(&format!("{prefix}mid_block.resnets.0"), x, groups)?;
+        let x = self.picture_attention(&format!("{prefix}mid_block.attentions.0"), &x, groups)?;
+        self.vae_resnet(&format!("{prefix}mid_block.resnets.1"), &x, groups)
+    }
+
+    /// The last layers of either half of the autoencoder.
+    pub(super) fn vae_end(&mut self, prefix: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
+        let x = self.group_norm(&format!("{prefix}conv_norm_out"), x, groups, VAE_EPSILON)?;
+        let x = self.silu(&format!("{prefix}conv_norm_out/silu"), &x)?;
+        self.conv(&format!("{prefix}conv_out"), &x)
+    }
+
     /// A residual block of the autoencoder.
     pub(super) fn vae_resnet(&mut self, key: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
         self.resnet(key, x, (groups, VAE_EPSILON), None)

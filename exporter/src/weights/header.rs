@@ -120,6 +120,31 @@ mod tests {
             }
         }
 
+        /// Headers that parse as JSON and lie in every number.
+        #[test]
+        fn hostile_entries_give_ranges_inside_or_an_error(
+            entries in proptest::collection::vec(
+                (
+                    prop_oneof![Just("F32"), Just("F16"), Just("I64"), Just("BOOL"), Just("F8_E4M3")],
+                    proptest::collection::vec(prop_oneof![0_u64..5, any::<u64>()], 0..4),
+                    prop_oneof![0_u64..40, any::<u64>()],
+                    prop_oneof![0_u64..40, any::<u64>()],
+                ),
+                0..4,
+            ),
+            body in 0_usize..40,
+        ) {
+            let entries = entries.iter().enumerate().map(|(i, (dtype, shape, start, end))| {
+                format!(r#""t{i}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{start},{end}]}}"#)
+            });
+            let bytes = file(&format!("{{{}}}", entries.collect::<Vec<_>>().join(",")), &vec![0; body]);
+            if let Ok(header) = read(&bytes) {
+                for (_, tensor) in header.tensors {
+                    prop_assert!(tensor.data_offsets.0 <= tensor.data_offsets.1 && tensor.data_offsets.1 <= bytes.len());
+                }
+            }
+        }
+
         #[test]
         fn a_file_cut_short_anywhere_is_refused(keep in 0_usize..100) {
             let bytes = file(TWO, &[0; 22]);
