@@ -1,5 +1,6 @@
 //! Everything that can go wrong between a network file and its numbers, with both sides of each disagreement.
 
+use crate::Place;
 use mindeye_config::EngineKind;
 use std::fmt;
 use std::path::PathBuf;
@@ -26,18 +27,36 @@ impl fmt::Display for Side {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// The kind was not compiled into this program.
-    #[error("engine `{kind}` is not in this build; `onnxruntime-cpu` and `mock` are")]
+    #[error("engine `{kind}` is not in this build; build with the feature `{feature}`")]
     NotInThisBuild {
         /// The kind asked for.
         kind: EngineKind,
+        /// The feature that brings it.
+        feature: &'static str,
+    },
+    /// No build of this version has the kind.
+    #[error("engine `{kind}` is not in this version; `tensorrt-rtx` runs TensorRT engines on RTX cards")]
+    NotInThisVersion {
+        /// The kind asked for.
+        kind: EngineKind,
+    },
+    /// There is no GPU that the kind can use.
+    #[error("engine `{kind}` needs an NVIDIA GPU with its driver: {message}")]
+    NoDevice {
+        /// The kind asked for.
+        kind: EngineKind,
+        /// What is missing, or what the driver said.
+        message: String,
     },
     /// The library that the kind needs is not in the runtime folder.
-    #[error("engine `{kind}` needs {library}, which is not in the runtime folder; run `cargo xtask setup`")]
+    #[error("engine `{kind}` needs {library}, which is not in the runtime folder; run `{remedy}`")]
     LibraryMissing {
         /// The kind asked for.
         kind: EngineKind,
         /// Path of the library below the runtime folder.
         library: &'static str,
+        /// The command that fetches it.
+        remedy: &'static str,
     },
     /// The library is there and cannot be used.
     #[error("engine `{kind}`: {}: {message}", path.display())]
@@ -107,6 +126,26 @@ pub enum EngineError {
         /// Elements of the slice.
         found: usize,
     },
+    /// A buffer is not where the engine computes.
+    #[error("buffer {buffer} is in {found}, this engine computes in {expected}")]
+    Place {
+        /// The buffer.
+        buffer: String,
+        /// Where it is.
+        found: Place,
+        /// Where it must be.
+        expected: Place,
+    },
+    /// The GPU's driver failed to allocate or move memory.
+    #[error("cuda:{device} failed to {action}: {message}")]
+    Device {
+        /// Number of the GPU.
+        device: usize,
+        /// What was asked of it.
+        action: &'static str,
+        /// What the driver said.
+        message: String,
+    },
     /// Source and target of a copy differ in shape.
     #[error("buffer {from} cannot be copied into buffer {to}")]
     Copy {
@@ -129,6 +168,13 @@ impl EngineError {
     /// Whether a library or device is missing (exit status 69), not a network wrong (65).
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::NotInThisBuild { .. } | Self::LibraryMissing { .. } | Self::LibraryUnusable { .. })
+        matches!(
+            self,
+            Self::NotInThisBuild { .. }
+                | Self::NotInThisVersion { .. }
+                | Self::NoDevice { .. }
+                | Self::LibraryMissing { .. }
+                | Self::LibraryUnusable { .. }
+        )
     }
 }

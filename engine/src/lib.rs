@@ -15,13 +15,25 @@
 pub mod conformance;
 
 mod buffer;
+mod compile;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "cuda/absent.rs"]
+mod cuda;
 mod error;
 mod mock;
 mod network;
 mod onnxruntime;
 mod seam;
+#[cfg(feature = "tensorrt")]
+mod tensorrt;
 
-pub use buffer::Buffer;
+pub use buffer::{Buffer, Place};
+pub use compile::{
+    Census, CompileError, CompileReport, CompileRequest, EngineIdentity, Memory, Target, compile, engine_path,
+    report_path,
+};
 pub use error::{EngineError, Side};
 pub use mock::{Fault, FaultKind, MockEngine, MockPlan};
 pub use network::{NetworkFile, TensorSpec};
@@ -39,9 +51,9 @@ pub fn start(config: &EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
     match config.kind {
         EngineKind::Mock => Ok(Box::new(MockEngine::new(MockPlan::of(config)))),
         EngineKind::OnnxruntimeCpu => Ok(Box::new(OnnxRuntime::on_cpu(config.threads)?)),
-        kind @ (EngineKind::OnnxruntimeCuda | EngineKind::TensorrtRtx | EngineKind::Tensorrt) => {
-            Err(EngineError::NotInThisBuild { kind })
-        }
+        kind @ EngineKind::OnnxruntimeCuda => Err(EngineError::NotInThisBuild { kind, feature: "onnxruntime-cuda" }),
+        kind @ EngineKind::TensorrtRtx => Err(EngineError::NotInThisBuild { kind, feature: "tensorrt" }),
+        kind @ EngineKind::Tensorrt => Err(EngineError::NotInThisVersion { kind }),
     }
 }
 

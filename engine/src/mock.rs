@@ -144,9 +144,9 @@ impl Session for MockSession {
             let message = format!("planned fault at run {run}");
             return Err(EngineError::Run { network: self.network.name.clone(), message });
         }
-        self.compute(inputs, outputs);
+        self.compute(inputs, outputs)?;
         if self.plan.faults_of(&self.network.name, run).any(|kind| kind == FaultKind::NotANumber) {
-            spoil(outputs);
+            spoil(outputs)?;
         }
         Ok(())
     }
@@ -165,23 +165,27 @@ impl MockSession {
         }
     }
 
-    fn compute(&self, inputs: &[&Buffer], outputs: &mut [&mut Buffer]) {
+    fn compute(&self, inputs: &[&Buffer], outputs: &mut [&mut Buffer]) -> Result<(), EngineError> {
         let mut sums = [0.0; RANK];
         for (tensor, buffer) in self.network.inputs.iter().zip(inputs) {
-            project(seed_of(&self.network.name, &tensor.name), buffer.host(), &mut sums);
+            project(seed_of(&self.network.name, &tensor.name), buffer.host()?, &mut sums);
         }
         let elements: usize = self.network.inputs.iter().map(TensorSpec::element_count).sum();
         let scale = 1.0 / ((elements.max(1) * RANK) as f64).sqrt();
         for (tensor, buffer) in self.network.outputs.iter().zip(outputs) {
-            expand(seed_of(&self.network.name, &tensor.name), &sums, scale, buffer.host_mut());
+            expand(seed_of(&self.network.name, &tensor.name), &sums, scale, buffer.host_mut()?);
         }
+        Ok(())
     }
 }
 
-fn spoil(outputs: &mut [&mut Buffer]) {
-    for value in outputs.iter_mut().filter_map(|buffer| buffer.host_mut().first_mut()) {
-        *value = f32::NAN;
+fn spoil(outputs: &mut [&mut Buffer]) -> Result<(), EngineError> {
+    for buffer in outputs {
+        if let Some(value) = buffer.host_mut()?.first_mut() {
+            *value = f32::NAN;
+        }
     }
+    Ok(())
 }
 
 /// sₖ ← sₖ + Σᵢ a(i,k) xᵢ, in element order.

@@ -1,34 +1,23 @@
 //! ONNX Runtime on the CPU, loaded at run time from the folder that `cargo xtask setup` fills.
 
+mod library;
+
 use crate::seam::check_bindings;
 use crate::{Buffer, Engine, EngineError, NetworkFile, Session, Side, TensorSpec};
-use mindeye_config::{EngineKind, runtime_library};
-use ort::environment::Environment;
-use ort::logging::LogLevel;
+use library::{Library, Source, one_line};
+use mindeye_config::EngineKind;
 use ort::session::SessionInputValue;
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 const KIND: EngineKind = EngineKind::OnnxruntimeCpu;
-const LIBRARY: &str = "onnxruntime/lib/libonnxruntime.so";
-
-/// The library allows one environment in a process; it stays until the process ends. A failed start leaves `None`, so
-/// that a later start can succeed.
-static LOADED: Mutex<Option<Library>> = Mutex::new(None);
+const SOURCE: Source = Source { kind: KIND, library: "onnxruntime/lib/libonnxruntime.so", remedy: "cargo xtask setup" };
 
 /// ONNX Runtime's CPU provider.
 pub struct OnnxRuntime {
     library: Library,
     threads: usize,
-}
-
-#[derive(Clone)]
-struct Library {
-    environment: Environment,
-    /// File name and source commit: the file's name carries the version, which the library tells nobody else.
-    description: String,
 }
 
 impl OnnxRuntime {
@@ -38,7 +27,7 @@ impl OnnxRuntime {
     /// [`EngineError::LibraryMissing`] or [`EngineError::LibraryUnusable`].
     pub fn on_cpu(threads: usize) -> Result<Self, EngineError> {
         let threads = if threads == 0 { all_cores_but_one() } else { threads };
-        Ok(Self { library: library()?, threads })
+        Ok(Self { library: SOURCE.open()?, threads })
     }
 
     /// Equal bytes from run to run want one thread between operators, a fixed number inside them, and the deterministic
@@ -91,7 +80,6 @@ impl Session for OnnxSession {
     fn run(&mut self, inputs: &[&Buffer], outputs: &mut [&mut Buffer]) -> Result<(), EngineError> {
         check_bindings(&self.network, inputs, outputs)?;
         compute(&mut self.session, &self.network, inputs, outputs)
-            .map_err(|error| EngineError::Run { network: self.network.name.clone(), message: one_line(&error) })
     }
 }
 
@@ -101,16 +89,17 @@ fn compute(
     network: &NetworkFile,
     inputs: &[&Buffer],
     outputs: &mut [&mut Buffer],
-) -> ort::Result<()> {
+) -> Result<(), EngineError> {
+    let failed = |error: ort::Error| EngineError::Run { network: network.name.clone(), message: one_line(&error) };
     let mut views: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
     for (tensor, buffer) in network.inputs.iter().zip(inputs) {
-        let view = TensorRef::from_array_view((tensor.shape.as_slice(), buffer.host()))?;
+        let view = TensorRef::from_array_view((tensor.shape.as_slice(), buffer.host()?)).map_err(failed)?;
         views.push((&tensor.name, view.into()));
     }
-    let computed = session.run(views)?;
+    let computed = session.run(views).map_err(failed)?;
     for (tensor, buffer) in network.outputs.iter().zip(outputs) {
-        let (_, values) = computed[tensor.name.as_str()].try_extract_tensor::<f32>()?;
-        buffer.host_mut().copy_from_slice(values);
+        let (_, values) = computed[tensor.name.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
+        buffer.host_mut()?.copy_from_slice(values);
     }
     Ok(())
 }
@@ -144,51 +133,7 @@ fn list(tensors: impl Iterator<Item = String>) -> String {
     tensors.collect::<Vec<_>>().join("; ")
 }
 
-fn library() -> Result<Library, EngineError> {
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(library) = &*loaded {
-        return Ok(library.clone());
-    }
-    let path = runtime_library(LIBRARY).ok_or(EngineError::LibraryMissing { kind: KIND, library: LIBRARY })?;
-    let library = load(&path).map_err(|message| EngineError::LibraryUnusable { kind: KIND, path, message })?;
-    Ok(loaded.insert(library).clone())
-}
-
-/// The library's own log lines are off but for fatal ones: failures come back as errors, and a program prints one line.
-fn load(path: &Path) -> Result<Library, String> {
-    let builder = ort::init_from(path).map_err(|error| one_line(&error))?;
-    let environment = builder.with_name("mindeye").with_telemetry(false).build().map_err(|error| one_line(&error))?;
-    environment.set_log_level(LogLevel::Fatal);
-    Ok(Library { environment, description: describe_library(path) })
-}
-
-/// As in `libonnxruntime.so.1.31.1 (git-commit-id=6af1a93)`.
-fn describe_library(path: &Path) -> String {
-    let file = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let commit = ort::info().split([',', ' ']).find(|word| word.starts_with("git-commit-id="));
-    format!("{name} ({})", commit.unwrap_or("commit unknown"))
-}
-
 fn all_cores_but_one() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     cores.saturating_sub(1).max(1)
-}
-
-fn one_line(error: &impl std::fmt::Display) -> String {
-    error.to_string().trim().replace('\n', "; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_is_no_library_is_refused_in_one_line_with_its_path() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("libonnxruntime.so");
-        std::fs::write(&path, "no library").unwrap();
-        let message = load(&path).err().expect("no library there");
-        assert!(message.contains("libonnxruntime.so") && !message.contains('\n'), "{message}");
-    }
 }

@@ -29,10 +29,11 @@ pub trait Engine: Send {
     /// Copies `values` (the tensor's elements, last dimension fastest) into `buffer`.
     ///
     /// # Errors
-    /// [`EngineError::Length`] when the element counts differ; `buffer` is then unchanged.
+    /// [`EngineError::Length`] when the element counts differ, [`EngineError::Place`] for a buffer of another place;
+    /// `buffer` is then unchanged.
     fn upload(&self, buffer: &mut Buffer, values: &[f32]) -> Result<(), EngineError> {
         buffer.check_length(values.len())?;
-        buffer.host_mut().copy_from_slice(values);
+        buffer.host_mut()?.copy_from_slice(values);
         Ok(())
     }
 
@@ -42,21 +43,27 @@ pub trait Engine: Send {
     /// [`EngineError::Length`] when the element counts differ; `values` is then unchanged.
     fn download(&self, buffer: &Buffer, values: &mut [f32]) -> Result<(), EngineError> {
         buffer.check_length(values.len())?;
-        values.copy_from_slice(buffer.host());
+        values.copy_from_slice(buffer.host()?);
         Ok(())
     }
 
-    /// Copies `from` into `to`; their names may differ, their shapes may not.
+    /// Copies `from` into `to` where they are (on a device, without the host); names may differ, shapes may not.
     ///
     /// # Errors
     /// [`EngineError::Copy`] with both specs; `to` is then unchanged.
     fn copy(&self, from: &Buffer, to: &mut Buffer) -> Result<(), EngineError> {
-        if from.spec().shape != to.spec().shape {
-            return Err(EngineError::Copy { from: from.spec().to_string(), to: to.spec().to_string() });
-        }
-        to.host_mut().copy_from_slice(from.host());
+        check_copy(from, to)?;
+        to.host_mut()?.copy_from_slice(from.host()?);
         Ok(())
     }
+}
+
+/// Source and target of a copy have one shape.
+pub(crate) fn check_copy(from: &Buffer, to: &Buffer) -> Result<(), EngineError> {
+    if from.spec().shape == to.spec().shape {
+        return Ok(());
+    }
+    Err(EngineError::Copy { from: from.spec().to_string(), to: to.spec().to_string() })
 }
 
 /// An opened network. Equal inputs give equal bytes, in any session of the same engine and network.
@@ -67,10 +74,11 @@ pub trait Session: Send {
     /// Outputs in the order of [`Session::run`].
     fn outputs(&self) -> &[TensorSpec];
 
-    /// Computes `outputs` from `inputs`, bound by position.
+    /// Computes `outputs` from `inputs`, bound by position. What another session of this engine wrote may be an input:
+    /// runs and copies of one engine take effect in the order of the calls.
     ///
     /// # Errors
-    /// [`EngineError::BindingCount`] or [`EngineError::BindingShape`] before anything is computed,
+    /// [`EngineError::BindingCount`], [`EngineError::BindingShape`] or [`EngineError::Place`] before anything is written,
     /// [`EngineError::Run`] from the library. The session stays usable; the outputs' values are then unspecified.
     fn run(&mut self, inputs: &[&Buffer], outputs: &mut [&mut Buffer]) -> Result<(), EngineError>;
 }
