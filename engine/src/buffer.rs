@@ -17,6 +17,7 @@ pub struct Buffer {
 #[derive(Debug)]
 enum Memory {
     Host(Vec<f32>),
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "a build without GPUs has no such memory"))]
     Device(DeviceMemory),
 }
 

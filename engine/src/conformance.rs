@@ -18,6 +18,34 @@ pub fn check(engine: &dyn Engine, network: &NetworkFile) {
     a_session_may_move_to_another_thread(engine, network);
 }
 
+/// Holds `engine` to its word that buffers belong to no session: what one session wrote another reads, and the same
+/// buffers may change sides from run to run, as in a sampler's loop. `network` must have one input and one output, of one
+/// shape.
+///
+/// # Panics
+/// At the first broken promise.
+pub fn check_chain(engine: &dyn Engine, network: &NetworkFile) {
+    assert_eq!(network.inputs[0].shape, network.outputs[0].shape, "{}: no chain", network.name);
+    let mut sessions = [open(engine, network), open(engine, network)];
+    let [mut now, mut next] = [0, 1].map(|_| engine.buffer(&network.inputs[0]).expect("a buffer"));
+    let mut by_host = ramp(&network.inputs[0], 0.25);
+    engine.upload(&mut now, &by_host).expect("as long as the buffer");
+    for step in 0..4 {
+        sessions[step % 2].run(&[&now], &mut [&mut next]).expect("the bindings are those declared");
+        std::mem::swap(&mut now, &mut next);
+        by_host = through_the_host(engine, network, &by_host);
+    }
+    assert_eq!(bits(&[download(engine, &now)]), bits(&[by_host]), "{}: a chain of four runs", engine.kind());
+}
+
+/// One run with buffers and session of its own.
+fn through_the_host(engine: &dyn Engine, network: &NetworkFile, values: &[f32]) -> Vec<f32> {
+    let [mut input, mut output] = [0, 1].map(|_| engine.buffer(&network.inputs[0]).expect("a buffer"));
+    engine.upload(&mut input, values).expect("as long as the buffer");
+    open(engine, network).run(&[&input], &mut [&mut output]).expect("the bindings are those declared");
+    download(engine, &output)
+}
+
 fn a_session_has_the_declared_tensors(engine: &dyn Engine, network: &NetworkFile) {
     let session = open(engine, network);
     assert_eq!(session.inputs(), network.inputs, "{}: inputs", engine.kind());

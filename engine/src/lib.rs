@@ -38,23 +38,48 @@ pub use error::{EngineError, Side};
 pub use mock::{Fault, FaultKind, MockEngine, MockPlan};
 pub use network::{NetworkFile, TensorSpec};
 pub use onnxruntime::OnnxRuntime;
+#[cfg(feature = "onnxruntime-cuda")]
+pub use onnxruntime::cuda::{CudaOptions, OnnxRuntimeCuda};
 pub use seam::{Engine, Session};
+#[cfg(feature = "tensorrt")]
+pub use tensorrt::TensorrtRtx;
 
 use mindeye_config::{EngineConfig, EngineKind};
 
-/// Starts the engine of the kind that `config` names.
+/// Starts the engine of the kind that `config` names, on the first GPU if it needs one.
 ///
 /// # Errors
-/// [`EngineError::NotInThisBuild`] for a kind that was not compiled in, [`EngineError::LibraryMissing`] or
-/// [`EngineError::LibraryUnusable`] when its library cannot be loaded; all three are `is_unavailable()`.
+/// [`EngineError::NotInThisBuild`] and [`EngineError::NotInThisVersion`] for a kind that was not compiled in,
+/// [`EngineError::NoDevice`] without its GPU, [`EngineError::LibraryMissing`] or [`EngineError::LibraryUnusable`] when its
+/// library cannot be loaded; all are `is_unavailable()`.
 pub fn start(config: &EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
     match config.kind {
         EngineKind::Mock => Ok(Box::new(MockEngine::new(MockPlan::of(config)))),
         EngineKind::OnnxruntimeCpu => Ok(Box::new(OnnxRuntime::on_cpu(config.threads)?)),
-        kind @ EngineKind::OnnxruntimeCuda => Err(EngineError::NotInThisBuild { kind, feature: "onnxruntime-cuda" }),
-        kind @ EngineKind::TensorrtRtx => Err(EngineError::NotInThisBuild { kind, feature: "tensorrt" }),
+        EngineKind::OnnxruntimeCuda => start_cuda(),
+        EngineKind::TensorrtRtx => start_rtx(),
         kind @ EngineKind::Tensorrt => Err(EngineError::NotInThisVersion { kind }),
     }
+}
+
+#[cfg(feature = "onnxruntime-cuda")]
+fn start_cuda() -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(OnnxRuntimeCuda::start(CudaOptions::default())?))
+}
+
+#[cfg(not(feature = "onnxruntime-cuda"))]
+fn start_cuda() -> Result<Box<dyn Engine>, EngineError> {
+    Err(EngineError::NotInThisBuild { kind: EngineKind::OnnxruntimeCuda, feature: "onnxruntime-cuda" })
+}
+
+#[cfg(feature = "tensorrt")]
+fn start_rtx() -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(TensorrtRtx::start(0)?))
+}
+
+#[cfg(not(feature = "tensorrt"))]
+fn start_rtx() -> Result<Box<dyn Engine>, EngineError> {
+    Err(EngineError::NotInThisBuild { kind: EngineKind::TensorrtRtx, feature: "tensorrt" })
 }
 
 #[cfg(test)]
@@ -62,9 +87,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_outside_this_build_is_refused_by_name_and_never_replaced() {
+    fn a_kind_outside_this_build_or_machine_is_refused_by_name_and_never_replaced() {
         for kind in [EngineKind::OnnxruntimeCuda, EngineKind::TensorrtRtx, EngineKind::Tensorrt] {
-            let refusal = start(&EngineConfig { kind, ..EngineConfig::default() }).err().expect("not in this build");
+            let refusal = match start(&EngineConfig { kind, ..EngineConfig::default() }) {
+                Ok(engine) => {
+                    assert_eq!(engine.kind(), kind, "started, on a machine that has all it needs");
+                    continue;
+                }
+                Err(refusal) => refusal,
+            };
             assert!(refusal.is_unavailable(), "{refusal}");
             assert!(refusal.to_string().contains(&format!("`{kind}`")), "{refusal}");
         }

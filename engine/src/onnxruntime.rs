@@ -1,5 +1,7 @@
 //! ONNX Runtime on the CPU, loaded at run time from the folder that `cargo xtask setup` fills.
 
+#[cfg(feature = "onnxruntime-cuda")]
+pub(crate) mod cuda;
 mod library;
 
 use crate::seam::check_bindings;

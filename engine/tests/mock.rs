@@ -33,7 +33,14 @@ fn run(engine: &MockEngine, session: &mut dyn Session, value: f32) -> Result<Vec
 
 #[test]
 fn the_mock_keeps_the_promises_of_the_seam() {
-    conformance::check(&MockEngine::new(MockPlan::default()), &network("backbone"));
+    let engine = MockEngine::new(MockPlan::default());
+    conformance::check(&engine, &network("backbone"));
+    let square = NetworkFile {
+        inputs: vec![TensorSpec::new("sample", [1, 4, 8])],
+        outputs: vec![TensorSpec::new("sample_after", [1, 4, 8])],
+        ..network("step")
+    };
+    conformance::check_chain(&engine, &square);
 }
 
 #[test]

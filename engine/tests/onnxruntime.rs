@@ -5,7 +5,7 @@ mod support;
 use mindeye_config::{EngineConfig, EngineKind};
 use mindeye_engine::{Engine, EngineError, NetworkFile, Side, TensorSpec, conformance, start};
 use std::path::PathBuf;
-use support::{WEIGHTS, tiny_network};
+use support::{WEIGHTS, square_network, tiny_network};
 
 /// The engine, or `None` with a line that says why when the library is not set up.
 fn engine() -> Option<Box<dyn Engine>> {
@@ -25,6 +25,7 @@ fn onnxruntime_keeps_the_promises_of_the_seam() {
     let Some(engine) = engine() else { return };
     let dir = tempfile::tempdir().unwrap();
     conformance::check(engine.as_ref(), &tiny_network(dir.path()));
+    conformance::check_chain(engine.as_ref(), &square_network(dir.path()));
 }
 
 #[test]

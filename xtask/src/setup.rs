@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// Says nothing unless something goes wrong.
     #[arg(long)]
     quiet: bool,
-    /// Also what an optional part needs: `tensorrt` compiles TensorRT engines, `trainer` trains. May be given several times.
+    /// Also what an optional part needs: `trainer`, `tensorrt`, or `onnxruntime-cuda` for a GPU. May be given several times.
     #[arg(long, value_name = "GROUP")]
     with: Vec<String>,
 }
@@ -43,7 +43,8 @@ pub(crate) fn run(workspace: &Workspace, voice: Voice) -> Result<()> {
     of_groups(workspace, &[], voice)
 }
 
-fn of_groups(workspace: &Workspace, groups: &[String], voice: Voice) -> Result<()> {
+/// Makes the default libraries and those of `groups` be there.
+pub(crate) fn of_groups(workspace: &Workspace, groups: &[String], voice: Voice) -> Result<()> {
     let pins = Pins::read(&workspace.root.join("runtime.toml"))?.of_groups(groups)?;
     let pip = Pip { python: "python3".into(), pause: Duration::from_secs(2), voice };
     Setup { pins, runtime: workspace.runtime.clone(), pip }.run()

@@ -11,6 +11,7 @@
 //! is not true is refused.
 
 mod error;
+#[cfg(feature = "tensorrt")]
 mod log;
 mod report;
 mod store;
@@ -18,6 +19,8 @@ mod target;
 
 pub use error::CompileError;
 pub use report::{Census, CompileReport, EngineIdentity, Memory};
+#[cfg(feature = "tensorrt")]
+pub(crate) use store::find_engine;
 pub use store::{engine_path, report_path};
 pub use target::Target;
 

@@ -3,9 +3,12 @@
 //! An engine stands alone with its report: nothing else lists it, so compiling one changes no manifest and no hash of a
 //! bundle. The report is written last and names the engine's digest; an engine without a true report is none.
 
-use super::{CompileError, CompileReport, EngineIdentity, Target};
+use super::{CompileError, Target};
+#[cfg(feature = "tensorrt")]
+use super::{CompileReport, EngineIdentity};
 use mindeye_config::{Sha256, sha256_of_bytes, sha256_of_file};
 use std::ffi::OsString;
+#[cfg(any(test, feature = "tensorrt"))]
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,8 +34,41 @@ pub(super) fn graph_digest(graph: &Path) -> Result<Sha256, CompileError> {
     Ok(sha256_of_bytes(format!("{}\n{weights}\n", digest(graph)?).as_bytes()))
 }
 
+/// The engine of `graph` for `target` if its report says that `library` compiled it from that very graph.
+///
+/// # Errors
+/// [`CompileError::NotCompiled`] with the remedy, [`CompileError::Unreadable`].
+#[cfg(feature = "tensorrt")]
+pub(crate) fn find_engine(graph: &Path, target: Target, library: &str) -> Result<PathBuf, CompileError> {
+    let path = engine_path(graph, target);
+    let refused = |what: String| CompileError::NotCompiled {
+        path: path.clone(),
+        graph: graph.to_path_buf(),
+        target,
+        message: format!("{what}; run `mindeye-export engine BUNDLE --target {target}`"),
+    };
+    let text = fs::read(report_path(&path)).map_err(|error| refused(format!("its report: {error}")))?;
+    let report: CompileReport =
+        serde_json::from_slice(&text).map_err(|error| refused(format!("its report: {error}")))?;
+    let identity = EngineIdentity {
+        graph_sha256: graph_digest(graph)?,
+        library: library.to_owned(),
+        target,
+        precision: report.identity.precision,
+    };
+    if report.identity != identity {
+        return Err(refused(format!("it is {:?}, wanted is {identity:?}", report.identity)));
+    }
+    let found = sha256_of_file(&path).map_err(CompileError::unreadable(&path))?;
+    if found == report.engine_sha256 {
+        return Ok(path);
+    }
+    Err(refused(format!("its sha256 is {found}, its report says {}", report.engine_sha256)))
+}
+
 /// The report of the engine at `engine` if it is that of `identity` and its bytes are the reported ones.
-pub(crate) fn find(engine: &Path, identity: &EngineIdentity) -> Option<CompileReport> {
+#[cfg(feature = "tensorrt")]
+pub(super) fn find(engine: &Path, identity: &EngineIdentity) -> Option<CompileReport> {
     let report: CompileReport = serde_json::from_slice(&fs::read(report_path(engine)).ok()?).ok()?;
     let is_wanted = report.identity == *identity && sha256_of_file(engine).ok()? == report.engine_sha256;
     is_wanted.then_some(report)

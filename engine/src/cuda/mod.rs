@@ -2,7 +2,7 @@
 //!
 //! The driver (`libcuda.so.1`) is opened when it is first asked for; neither building nor starting a program needs it.
 //! Everything goes through one stream, so what a session wrote is there when the next reads it, without waiting in
-//! between; only [`Device::download`] waits.
+//! between; only a download, and the end of a run, wait.
 //!
 //! Compiled and held to its refusals on machines without a GPU; see `docs/gpu.md` for what has run on one.
 
@@ -70,6 +70,7 @@ impl Device {
     }
 
     /// Waits until all that was asked of the stream is done.
+    #[cfg(feature = "tensorrt")]
     pub(crate) fn wait(&self) -> Result<(), EngineError> {
         self.stream.synchronize().map_err(self.failed("finish its work"))
     }

@@ -60,6 +60,7 @@ fn census(network: &NetworkDefinition<'_>) -> trtx::Result<Census> {
     for layer in network.layers() {
         census.layers += 1;
         let kind = layer.layer_type_dynamic();
+        census.softmaxes += usize::from(kind == LayerType::kSOFTMAX);
         if !matches!(kind, LayerType::kCONVOLUTION | LayerType::kDECONVOLUTION | LayerType::kMATRIX_MULTIPLY) {
             continue;
         }

@@ -4,6 +4,8 @@
 
 mod builder;
 mod library;
+mod session;
 
 pub(crate) use builder::build;
 pub(crate) use library::Library;
+pub use session::TensorrtRtx;
