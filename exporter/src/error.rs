@@ -3,6 +3,7 @@
 use crate::onnx::GraphError;
 use crate::weights::{CONVERSION, Misfit};
 use mindeye_config::{ConfigError, Exit};
+use mindeye_engine::CompileError;
 use std::path::PathBuf;
 
 /// Why nothing was exported.
@@ -193,6 +194,9 @@ pub enum ExportError {
     /// An engine is missing or cannot run a graph.
     #[error(transparent)]
     Engine(#[from] mindeye_engine::EngineError),
+    /// A graph did not become a TensorRT engine.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// Something that a later version brings.
     #[error("{what} not in this version: {instead}")]
     NotYet {
@@ -211,7 +215,9 @@ impl ExportError {
             Self::NoSuchFile { .. } | Self::Exists { .. } | Self::Flag { .. } | Self::Config(_) => Exit::Usage,
             Self::NotYet { .. } => Exit::Unavailable,
             Self::Engine(error) if error.is_unavailable() => Exit::Unavailable,
+            Self::Compile(CompileError::Engine(error)) if error.is_unavailable() => Exit::Unavailable,
             Self::Unreadable { .. } | Self::Unwritable { .. } => Exit::Other,
+            Self::Compile(CompileError::Unreadable { .. } | CompileError::Unwritable { .. }) => Exit::Other,
             _ => Exit::Data,
         }
     }

@@ -3,12 +3,15 @@
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mindeye_config::{Failure, Precision, run_program};
+use mindeye_engine::Target;
 use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle, random_init_bundle_with_progress};
 use mindeye_exporter::gallery::encode_gallery;
 use mindeye_exporter::inspect::{CARDS, card, inspect};
 use mindeye_exporter::networks::Choices;
 use mindeye_exporter::onnx::INLINE_LIMIT;
-use mindeye_exporter::{ExportError, GraphRequest, Origin, RandomInit, Size, Step, export_graph};
+use mindeye_exporter::{
+    EngineRequest, ExportError, GraphRequest, Origin, RandomInit, Size, Step, compile_engines, export_graph,
+};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
@@ -34,8 +37,8 @@ enum Verb {
     Gallery(GalleryArguments),
     /// Make a bundle, the folder that the daemon runs from.
     Bundle(BundleArguments),
-    /// Compile TensorRT engines into a bundle (a later version).
-    Engine(LaterArguments),
+    /// Compile a bundle's networks to TensorRT engines for RTX cards; needs no GPU.
+    Engine(EngineArguments),
     /// Show what a graph, bundle or engine contains, and the least time it takes on a card.
     Inspect(InspectArguments),
 }
@@ -78,6 +81,15 @@ struct GraphArguments {
 enum PrecisionArgument {
     Fp32,
     Fp16,
+}
+
+impl From<PrecisionArgument> for Precision {
+    fn from(argument: PrecisionArgument) -> Self {
+        match argument {
+            PrecisionArgument::Fp32 => Self::Fp32,
+            PrecisionArgument::Fp16 => Self::Fp16,
+        }
+    }
 }
 
 #[derive(clap::Args)]
@@ -159,6 +171,18 @@ struct InspectArguments {
 }
 
 #[derive(clap::Args)]
+struct EngineArguments {
+    /// The bundle; the engines go to its folder `engines/TARGET/`.
+    bundle: PathBuf,
+    /// sm_86, sm_89, sm_120, or current for the GPU of this machine.
+    #[arg(long)]
+    target: String,
+    /// Arithmetic that every graph must have; a graph of another is refused [default: as the manifest says of each].
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionArgument>,
+}
+
+#[derive(clap::Args)]
 struct LaterArguments {
     /// Whatever the verb will take.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -177,7 +201,7 @@ fn run(verb: Verb, json: bool) -> Result<(), ExportError> {
         Verb::Graph(arguments) => graph(&arguments, json),
         Verb::Gallery(arguments) => gallery(&arguments, json),
         Verb::Bundle(arguments) => bundle(&arguments, json),
-        Verb::Engine(_) => Err(later("verb `engine` is", "ONNX Runtime runs the graphs as they are")),
+        Verb::Engine(arguments) => engine(&arguments, json),
         Verb::Inspect(arguments) => show(&arguments, json),
     }
 }
@@ -265,6 +289,25 @@ fn show(arguments: &InspectArguments, json: bool) -> Result<(), ExportError> {
     };
     let found = inspect(&arguments.path, card)?;
     tell(json, &found, &found.to_string());
+    Ok(())
+}
+
+fn engine(arguments: &EngineArguments, json: bool) -> Result<(), ExportError> {
+    let wrong = |message| ExportError::Flag { flag: "--target", message };
+    let target = match arguments.target.as_str() {
+        "current" => Target::of_this_machine()?,
+        name => name.parse().map_err(wrong)?,
+    };
+    let precision = arguments.precision.map(Into::into);
+    let mut bar = Bar::new();
+    let request = EngineRequest { bundle: &arguments.bundle, target, precision };
+    let report = compile_engines(&request, &mut |step| bar.show(step))?;
+    bar.finish();
+    let mib: u64 = report.engines.iter().map(|engine| engine.report.engine_bytes >> 20).sum();
+    let reused = report.engines.iter().filter(|engine| engine.reused).count();
+    let (bundle, count) = (arguments.bundle.display(), report.engines.len());
+    let told = format!("{bundle}: {count} engines for {target}, {mib} MiB, {reused} of them there already");
+    tell(json, &report, &told);
     Ok(())
 }
 

@@ -1,5 +1,9 @@
 //! `graph` from request to file: open, check, draw, write, report.
 
+mod engine;
+
+pub use engine::{EngineEntry, EngineRequest, EnginesReport, compile_engines};
+
 use crate::ExportError;
 use crate::bundle::{Size, checked_sizes, digest_of_seed};
 use crate::networks::{Choices, Network, check_choices, graph, open};
