@@ -14,6 +14,7 @@ mod command;
 mod demo;
 mod failure;
 mod fetch;
+mod gpu;
 mod interrupt;
 mod invariants;
 mod oracle;
@@ -52,8 +53,8 @@ enum Verb {
     Oracle(oracle::Arguments),
     /// Trains, bundles and scores on a data set (not in this version yet).
     Evaluate(Later),
-    /// Checks and measures on a machine with a GPU (not in this version yet).
-    Gpu(Later),
+    /// Checks the engines on this machine's GPU, or packs what a machine out of reach needs for it.
+    Gpu(gpu::Arguments),
     /// Makes the archive of release binaries (not in this version yet).
     Dist(Later),
 }
@@ -90,9 +91,9 @@ fn run(verb: Verb) -> Result<()> {
     interrupt::listen()?;
     match verb {
         Verb::Evaluate(later) => Err(not_yet("evaluate", "training and its scores", &later)),
-        Verb::Gpu(later) => Err(not_yet("gpu", "the CUDA and TensorRT engines", &later)),
         Verb::Dist(later) => Err(not_yet("dist", "release archives", &later)),
         Verb::Setup(arguments) => setup::chore(&Workspace::find()?, &arguments),
+        Verb::Gpu(arguments) => gpu::run(&Workspace::find()?, &arguments),
         Verb::Demo(arguments) => demo::run(&Workspace::find()?, &arguments),
         Verb::Test(arguments) => test::run(&Workspace::find()?, &arguments),
         Verb::Ci(arguments) => ci::run(&Workspace::find()?, &arguments),
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn verbs_of_later_versions_say_so_with_status_69() {
-        for verb in ["evaluate", "gpu", "dist"] {
+        for verb in ["evaluate", "dist"] {
             let arguments = CommandLine::try_parse_from(["xtask", verb, "--any", "thing"]).unwrap();
             let failure = run(arguments.verb).unwrap_err();
             assert_eq!(failure.status, failure::UNAVAILABLE);
