@@ -182,13 +182,6 @@ struct EngineArguments {
     precision: Option<PrecisionArgument>,
 }
 
-#[derive(clap::Args)]
-struct LaterArguments {
-    /// Whatever the verb will take.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    rest: Vec<String>,
-}
-
 fn main() -> ExitCode {
     run_program(|arguments: Arguments| {
         let json = arguments.json;
@@ -309,10 +302,6 @@ fn engine(arguments: &EngineArguments, json: bool) -> Result<(), ExportError> {
     let told = format!("{bundle}: {count} engines for {target}, {mib} MiB, {reused} of them there already");
     tell(json, &report, &told);
     Ok(())
-}
-
-fn later(what: &str, instead: &str) -> ExportError {
-    ExportError::NotYet { what: what.into(), instead: instead.into() }
 }
 
 #[expect(clippy::print_stdout, reason = "standard output is where a program's answer goes")]

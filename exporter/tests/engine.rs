@@ -1,8 +1,8 @@
 //! The verb `engine`: every network of a demo bundle compiles, and the bundle stays the same bundle.
 
-mod common;
-
-use mindeye_config::{ModelDimensions, sha256_of_file};
+use mindeye_config::ModelDimensions;
+#[cfg(feature = "tensorrt")]
+use mindeye_config::sha256_of_file;
 use mindeye_exporter::{RandomInit, random_init_bundle};
 use std::path::Path;
 use std::process::{Command, Output};

@@ -27,7 +27,7 @@ fn every_refusal_has_its_status_and_one_line_that_names_the_thing() {
     let (model, pickle, broken, out) = (text(&model), text(&pickle), text(&broken), text(&out));
     let nowhere = home.path().join("no/where.onnx");
 
-    let cases: [(&[&str], i32, &str); 24] = [
+    let cases: [(&[&str], i32, &str); 26] = [
         (&[], 64, "Usage"),
         (&["graph", "backbone", "--model", model], 64, "--out"),
         (&["graph", "backbone", "--model", model, "--out", out, "--batch", "0"], 64, "--batch"),
