@@ -16,7 +16,7 @@ fn a_machine_without_a_gpu_is_refused_with_the_way_out() {
 fn pieces_join_to_the_archive_and_their_digests_are_those_that_sha256sum_checks() {
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("parcel.tar.xz");
-    let bytes: Vec<u8> = (0..2500_u32).map(|i| (i * i >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..2500_u32).map(|i| ((i * i) >> 3) as u8).collect();
     fs::write(&archive, &bytes).unwrap();
     assert_eq!(cut(&archive, folder.path(), 1000).unwrap(), 3);
     let joined: Vec<u8> = (0..3).flat_map(|i| fs::read(folder.path().join(format!("piece-{i:03}"))).unwrap()).collect();
