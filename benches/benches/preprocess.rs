@@ -177,7 +177,7 @@ fn start(recipe: &PreprocessConfig, voxels: usize) -> RunPreprocessor {
     let grid = axial([voxels, 1, 1], 3.0);
     let mask = Arc::new(Mask::from_voxels(grid, (0..voxels as u32).collect()).expect("a row of voxels is a mask"));
     let table = ZscoreTable::new(vec![7.5], voxels, vec![0.0; voxels], vec![1.0; voxels]).expect("finite numbers");
-    let plan = RunPlan { volumes: Some(VOLUMES), hrf_index: None };
+    let plan = RunPlan { volumes: Some(VOLUMES), ..RunPlan::default() };
     let mut run = RunPreprocessor::planned(recipe, mask, Arc::new(table), TR_S, 32, &plan).expect("a checked recipe");
     for trial in 0..((f64::from(VOLUMES) * TR_S - 12.0) / INTERVAL_S) as u32 {
         let onset_s = 9.0 + INTERVAL_S * f64::from(trial) + 0.1 * f64::from(trial % 7);

@@ -152,15 +152,6 @@ impl From<SizeArgument> for Size {
     }
 }
 
-impl From<PrecisionArgument> for Precision {
-    fn from(argument: PrecisionArgument) -> Self {
-        match argument {
-            PrecisionArgument::Fp32 => Self::Fp32,
-            PrecisionArgument::Fp16 => Self::Fp16,
-        }
-    }
-}
-
 #[derive(clap::Args)]
 struct InspectArguments {
     /// An .onnx file, a bundle, or an .engine file.

@@ -1,6 +1,7 @@
 //! `graph` from request to file: open, check, draw, write, report.
 
 mod engine;
+mod engines_table;
 
 pub use engine::{EngineEntry, EngineRequest, EnginesReport, compile_engines};
 

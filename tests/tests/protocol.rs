@@ -127,7 +127,7 @@ fn a_trial_whose_volumes_are_all_lost_is_skipped_and_says_why() {
     sender.accepted(&run.end(run.volumes.len()), None);
     let answers =
         listener.finals(2).into_iter().map(|heard| (heard.json["effort"].clone(), heard.json["reason"].clone()));
-    let expected = [(json!("skipped"), json!("no_volumes")), (json!("blurry"), Value::Null)];
+    let expected = [(json!("skipped"), json!("no_volumes")), (json!("full"), Value::Null)];
     assert_eq!(answers.collect::<Vec<_>>(), expected);
 }
 

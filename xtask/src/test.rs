@@ -6,6 +6,7 @@ use crate::say::Voice;
 use crate::setup;
 use crate::tally::{Line, Tally};
 use crate::workspace::Workspace;
+use std::process::Command;
 use std::time::Duration;
 
 /// Cold, on two slow cores; this only ends a build or a test that hangs.
@@ -13,10 +14,13 @@ const LIMIT: Duration = Duration::from_secs(80 * 60);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Unit tests only: no system tests, no documentation tests.
+    /// Unit tests only: no system tests, no documentation tests, no libtorch.
     #[arg(long)]
     quick: bool,
 }
+
+/// What `cargo xtask setup --with` calls the trainer's libtorch.
+const TRAINER: &str = "trainer";
 
 /// Exit status 1, and nothing printed after the closing line, when a test failed.
 #[expect(clippy::print_stdout, reason = "the closing line is what scripts read")]
@@ -36,7 +40,17 @@ fn tally(workspace: &Workspace, arguments: &Arguments) -> Result<Tally> {
         return Ok(tally);
     }
     run_tests(workspace, arguments, &mut tally)?;
+    if !arguments.quick {
+        run_trainer_tests(workspace, &mut tally)?;
+    }
     Ok(tally)
+}
+
+/// The trainer once more with libtorch, which no other crate knows and the default build does without.
+fn run_trainer_tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
+    setup::of_groups(workspace, &[TRAINER.to_owned()], Voice::Spoken)?;
+    let package = ["test", "--package", "mindeye-trainer", "--features", "libtorch", "--no-fail-fast"];
+    test(&mut workspace.cargo(&package), tally)
 }
 
 /// System tests start the programs themselves, and `cargo test` builds only those of the package it tests.
@@ -51,9 +65,14 @@ fn run_tests(workspace: &Workspace, arguments: &Arguments, tally: &mut Tally) ->
     if arguments.quick {
         cargo.args(["--lib", "--bins"]);
     }
+    test(&mut cargo, tally)
+}
+
+fn test(cargo: &mut Command, tally: &mut Tally) -> Result<()> {
     cargo.args(["--", "--show-output"]);
-    let status = command::each_line("cargo test", &mut cargo, LIMIT, |line| show(tally.read(line), line))?;
-    if !status.success() && tally.failed() == 0 {
+    let failed = tally.failed();
+    let status = command::each_line("cargo test", cargo, LIMIT, |line| show(tally.read(line), line))?;
+    if !status.success() && tally.failed() == failed {
         tally.add_breakage(format!("cargo test: {}, and no test failed", command::in_words(status)));
     }
     Ok(())

@@ -30,6 +30,8 @@ struct Studio {
     easels: Vec<Easel>,
     /// Trials that got less than could be had, until their run ends.
     unfinished: Vec<DecodeJob>,
+    /// Runs that have ended while their last trials were being painted.
+    ended_runs: Vec<Arc<RunInfo>>,
 }
 
 /// Works until the mailbox is closed and every due trial has its answer. What is left for the record then stays undone:
@@ -42,6 +44,7 @@ pub fn paint_loop(context: &PaintContext, decoder: &mut Decoder) {
         let Some((at, action)) = next_action(&states, context.clock.now(), &offers, decoder.times()) else { continue };
         if action == Action::Finish {
             context.finish(studio.easels.remove(at), &offers, &mut studio.unfinished);
+            context.begin_archive(&mut studio);
         } else {
             let easel = &mut studio.easels[at];
             if matches!(action, Action::Begin(_)) && !easel.is_archive() {
@@ -64,16 +67,26 @@ impl PaintContext {
             Easel::new(job, noise)
         });
         studio.easels.extend(due);
-        for run in ended_runs {
-            let (of_run, others) = studio.unfinished.drain(..).partition(|job| Arc::ptr_eq(&job.run, &run));
-            studio.unfinished = others;
-            let of_run: Vec<DecodeJob> = of_run;
-            studio.easels.extend(of_run.into_iter().map(|job| {
-                let noise = self.noise_of(&job);
-                Easel::for_archive(job, noise)
-            }));
-        }
+        studio.ended_runs.extend(ended_runs);
+        self.begin_archive(studio);
         true
+    }
+
+    /// What the deadline cut is painted once its run is over and nobody waits for an answer of it any more.
+    fn begin_archive(&self, studio: &mut Studio) {
+        let is_open = |run: &Arc<RunInfo>, easels: &[Easel]| {
+            easels.iter().any(|easel| !easel.is_archive() && Arc::ptr_eq(&easel.job.run, run))
+        };
+        let easels = &studio.easels;
+        let (waiting, over): (Vec<_>, Vec<_>) = studio.ended_runs.drain(..).partition(|run| is_open(run, easels));
+        studio.ended_runs = waiting;
+        let is_over = |job: &DecodeJob| over.iter().any(|run| Arc::ptr_eq(run, &job.run));
+        let (to_paint, others): (Vec<_>, Vec<_>) = studio.unfinished.drain(..).partition(is_over);
+        studio.unfinished = others;
+        for job in to_paint {
+            let noise = self.noise_of(&job);
+            studio.easels.push(Easel::for_archive(job, noise));
+        }
     }
 
     fn noise_of(&self, job: &DecodeJob) -> TrialNoise {

@@ -31,6 +31,8 @@ fn check_files(dir: &Path, manifest: &EnginesManifest, mut present: BTreeSet<Str
     files::unique(manifest.engine.iter().map(|engine| engine.path.as_str()))?;
     for engine in &manifest.engine {
         let path = format!("{ENGINES}{}", engine.path);
+        // What the compiler reported of it lies beside it, for people and for who compiles again.
+        present.remove(&format!("{path}.json"));
         if !present.remove(&path) {
             return Err(BundleError::Missing { path });
         }

@@ -1,9 +1,10 @@
 //! `engine`: a bundle's networks become TensorRT engines in its `engines/` folder, and the bundle stays the same bundle.
 //!
 //! A bundle's identity is the digest of its manifest, which seeds all noise. Engines are made of the graphs that the
-//! manifest lists, so they are not listed themselves: each lies beside a report that names its graph's digest, and who
-//! runs one holds it to that.
+//! manifest lists, so they are not listed there: `engines/manifest.toml` lists them, and each lies beside a report that
+//! names its graph's digest.
 
+use super::engines_table;
 use crate::{ExportError, Progress, Step};
 use mindeye_config::{BundleManifest, NetworkEntry, Precision};
 use mindeye_engine::{CompileReport, CompileRequest, Target, compile, engine_path};
@@ -48,12 +49,16 @@ pub struct EngineEntry {
 /// [`CompileError`](mindeye_engine::CompileError) says of graphs, library and feature.
 pub fn compile_engines(request: &EngineRequest<'_>, progress: &mut Progress<'_>) -> Result<EnginesReport, ExportError> {
     let manifest = read_manifest(request.bundle)?;
+    let mut table = engines_table::read(request.bundle)?;
     let of = manifest.network.len();
     let mut engines = Vec::with_capacity(of);
     for (done, network) in manifest.network.iter().enumerate() {
         let what = format!("{} for {}", network.name, request.target);
         progress(Step { done, of, what: &what });
-        engines.push(compile_network(request, network)?);
+        let entry = compile_network(request, network)?;
+        engines_table::list(&mut table, &network.name, &entry.report);
+        engines_table::keep(request.bundle, &table)?;
+        engines.push(entry);
     }
     Ok(EnginesReport { target: request.target, engines })
 }
