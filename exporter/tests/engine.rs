@@ -1,16 +1,13 @@
 //! The verb `engine`: every network of a demo bundle compiles, and the bundle stays the same bundle.
 
-use mindeye_config::ModelDimensions;
 #[cfg(feature = "tensorrt")]
 use mindeye_config::sha256_of_file;
-use mindeye_exporter::{RandomInit, random_init_bundle};
+use mindeye_exporter::{RandomInit, Size, random_init_bundle};
 use std::path::Path;
 use std::process::{Command, Output};
 
 fn demo_bundle(out: &Path) -> Vec<String> {
-    let preset = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/model/demo.toml");
-    let dimensions: ModelDimensions = mindeye_config::load(&preset).unwrap();
-    let manifest = random_init_bundle(&RandomInit { dimensions, seed: 1, mask: None }, out).unwrap();
+    let manifest = random_init_bundle(&RandomInit::of(Size::Demo, 1), out).unwrap();
     manifest.network.into_iter().map(|network| network.name).collect()
 }
 

@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "an allocator that counts can only be written with it")]
 
 use mindeye_config::{DaemonConfig, Moment};
-use mindeye_daemon::ingest::{Intake, Limits};
+use mindeye_daemon::ingest::{GridRule, Intake, Limits};
 use mindeye_daemon::protocol::{MAX_HEADER_BYTES, Message, Reason, parse};
 use mindeye_tests::phantom_run::PhantomRun;
 use mindeye_tests::sender::header;
@@ -81,7 +81,7 @@ fn run() -> &'static PhantomRun {
 
 /// A door in a run, with a volume behind it.
 fn door() -> Intake {
-    let limits = Limits::new(&DaemonConfig::default(), mindeye_preprocess::phantom::grid());
+    let limits = Limits::new(&DaemonConfig::default(), masks_grid());
     let mut intake = Intake::new(limits);
     let valid = [vec![bytes(&run().start())], vec![bytes(&run().volume(0)), run().volumes[0].clone()]];
     valid.iter().for_each(|frames| judge(&mut intake, frames).expect("a valid message"));
@@ -169,7 +169,7 @@ fn ten_thousand_trials_open_a_run_within_the_constant() {
     start["run"] = json!("run-2");
     let event = |trial| json!({"onset_s": f64::from(trial), "duration_s": 1, "trial": trial, "image": "a"});
     start["events"] = (0..10_000).map(event).collect();
-    let mut intake = Intake::new(Limits::new(&DaemonConfig::default(), mindeye_preprocess::phantom::grid()));
+    let mut intake = Intake::new(Limits::new(&DaemonConfig::default(), masks_grid()));
     assert_eq!(judge_within_bounds(&mut intake, &[bytes(&start)]), Ok(()));
 }
 
@@ -253,4 +253,8 @@ proptest! {
         }
         let _ = judge_within_bounds(&mut door(), &frames);
     }
+}
+
+fn masks_grid() -> GridRule {
+    GridRule::Masks { grid: mindeye_preprocess::phantom::grid(), tolerance_mm: 1.0 }
 }

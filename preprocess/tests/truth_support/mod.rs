@@ -25,7 +25,7 @@ pub(crate) type Betas = Vec<Vec<Vec<f32>>>;
 /// Streams a run and keeps every beta, z-scored by `table` or as it is.
 pub(crate) fn estimate(recipe: &PreprocessConfig, run: &Run, table: Option<&Arc<ZscoreTable>>) -> Betas {
     let voxels = run.volumes[0].values.len();
-    let plan = RunPlan { volumes: Some(run.volumes.len() as u32), hrf_index: None };
+    let plan = RunPlan { volumes: Some(run.volumes.len() as u32), ..RunPlan::default() };
     let frozen = table.cloned().unwrap_or_else(|| zscore(recipe, voxels, 1.0));
     let mut preprocessor = RunPreprocessor::planned(recipe, mask(voxels), frozen, run.tr_s, 64, &plan).unwrap();
     for event in &run.events {
