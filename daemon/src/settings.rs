@@ -167,6 +167,7 @@ pub fn recipe(bundle: &Bundle, config: &DaemonConfig) -> Result<Recipe, Failure>
         mask: bundle.mask.clone(),
         zscore: bundle.zscore.clone(),
         reference: reference(bundle)?,
+        hrf_index: bundle.hrf_index.clone(),
         ring_volumes: config.volumes.ring_volumes,
         decode_after_s: config.deadline.decode_after_s,
     })

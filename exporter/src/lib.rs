@@ -24,4 +24,6 @@ pub mod weights;
 pub use bundle::{RandomInit, Size, random_init_bundle};
 pub use error::ExportError;
 pub use progress::{Progress, Step};
-pub use verbs::{EngineEntry, EngineRequest, EnginesReport, GraphReport, GraphRequest, Origin, compile_engines, export_graph};
+pub use verbs::{
+    EngineEntry, EngineRequest, EnginesReport, GraphReport, GraphRequest, Origin, compile_engines, export_graph,
+};

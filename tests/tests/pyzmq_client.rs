@@ -21,7 +21,7 @@ fn the_python_example_plays_a_run_and_prints_its_trials() {
     assert!(lines[0].starts_with("ready: "), "{}", played.stdout);
     assert_eq!(lines.len(), 4, "{}", played.stdout);
     for trial in 0..3 {
-        let begins = format!("trial {trial}: blurry, ");
+        let begins = format!("trial {trial}: full, ");
         assert!(lines.iter().any(|line| line.starts_with(&begins) && line.contains("scene-")), "{}", played.stdout);
     }
 }

@@ -39,7 +39,7 @@ fn a_real_run_is_accepted_whole_and_gives_trials_with_pictures_and_timings() {
 
     for (trial, answer) in listener.finals(TRIALS.into()).iter().enumerate() {
         let json = &answer.json;
-        assert_eq!((&json["effort"], &json["deadline_met"]), (&"blurry".into(), &true.into()), "{json}");
+        assert_eq!((&json["effort"], &json["deadline_met"]), (&"full".into(), &true.into()), "{json}");
         assert!(answer.picture.starts_with(b"\x89PNG"), "trial {trial} has a picture");
         // Window 4 to 8 s after an onset at a volume's start, sampled at 1.5, 4.5, 7.5 s: two volumes.
         assert_eq!(json["evidence"]["volumes_used"], 2, "{json}");

@@ -40,7 +40,7 @@ fn a_daemon_that_comes_later_gets_the_whole_run() {
     assert_eq!(status, Some(0), "{said:#?}");
     assert!(summary(&said).starts_with(&format!("{VOLUMES} volumes and {TRIALS} events accepted")), "{said:#?}");
     let answers = listener.finals(TRIALS.into());
-    assert!(answers.iter().all(|heard| heard.json["effort"] == "blurry"));
+    assert!(answers.iter().all(|heard| heard.json["effort"] == "full"));
 }
 
 fn record(setup: &Setup) -> Record {

@@ -161,7 +161,7 @@ fn trials_of_an_events_file_are_decoded_from_dicom_files() {
     way.play(&[]);
     for trial in 0..2 {
         let answer = listener.final_of(trial).json;
-        assert_eq!((&answer["effort"], &answer["clock"]), (&"blurry".into(), &"acquisition".into()), "trial {trial}");
+        assert_eq!((&answer["effort"], &answer["clock"]), (&"full".into(), &"acquisition".into()), "trial {trial}");
     }
 }
 

@@ -237,7 +237,6 @@ fn bad_input_is_refused_by_name_with_the_right_status_and_leaves_nothing() {
     assert!(fails(64, &["calibrate", "--data", &data, "--out", &out]).contains("--checkpoint"));
     assert!(fails(64, &["calibrate", "--direct", "--data", "/no/folder", "--out", &out]).contains("no such folder"));
     assert!(fails(64, &["calibrate", "--direct", "--data", &data, "--out", &data]).contains("exists already"));
-    assert!(fails(69, &["fit", "--data", &data]).contains("not in this version"));
     let voxels: ndarray::Array2<f32> = ndarray_npy::read_npy(home.path("data/voxels.npy")).unwrap();
     let mut lost = voxels.clone();
     lost[[3, 4]] = f32::NAN;

@@ -35,7 +35,7 @@ struct Studio {
 }
 
 /// Works until the mailbox is closed and every due trial has its answer. What is left for the record then stays undone:
-/// `replay` makes it at any time.
+/// `replay --decisions live` with a later deadline makes it.
 pub fn paint_loop(context: &PaintContext, decoder: &mut Decoder) {
     let offers = decoder.offers();
     let mut studio = Studio::default();

@@ -21,6 +21,8 @@ pub struct Recipe {
     pub zscore: Arc<ZscoreTable>,
     /// Bundle's reference volume, to which each run is registered; `None` where the recipe takes the head to lie still.
     pub reference: Option<Arc<SessionReference>>,
+    /// Bundle's member of the HRF library of each voxel, where it has one.
+    pub hrf_index: Option<Arc<Vec<u8>>>,
     /// Volumes kept in the ring, at least.
     pub ring_volumes: usize,
     /// Seconds after onset at which a trial is due.
@@ -38,7 +40,7 @@ impl Recipe {
     fn plan(&self, run: &RunInfo) -> RunPlan {
         RunPlan {
             volumes: run.start.expected_volumes,
-            hrf_index: None,
+            hrf_index: self.hrf_index.clone(),
             reference: self.reference.clone(),
             // Volumes that are gathered as they come lie on the mask's grid, as near as the door demands.
             run_grid: self.reference.as_ref().map(|_| run.start.grid()),
