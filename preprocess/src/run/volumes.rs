@@ -34,7 +34,7 @@ impl RunPreprocessor {
     /// estimated here). Where the head is taken to lie still, a gather.
     ///
     /// # Errors
-    /// As [`Mask::gather`] or [`estimate_motion`](Self::estimate_motion); the run is then as if the volume had not come.
+    /// As [`Mask::gather`](crate::Mask::gather) or [`estimate_motion`](Self::estimate_motion); the run is then as if the volume had not come.
     pub fn resample(&mut self, raw: RawVolume<'_>) -> Result<(), PreprocessError> {
         self.resampled = None;
         self.resampled = Some(self.alignment.read(raw, &mut self.volume)?);

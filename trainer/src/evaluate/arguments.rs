@@ -35,7 +35,7 @@ pub struct Arguments {
     /// Permutations of the null distribution
     #[arg(long, default_value_t = 1000)]
     pub(super) permutations: usize,
-    /// Folder of reconstructions, <image>.png: adds PixCorr, SSIM and two-way identification
+    /// Folder of reconstructions, IMAGE.png: adds PixCorr, SSIM and two-way identification
     #[arg(long, value_name = "DIR")]
     pub(super) reconstructions: Option<PathBuf>,
     /// Feature extractor (TOML: onnx, input, side, output, shape, mean, sd); repeat for several

@@ -50,7 +50,7 @@ pub struct Arguments {
     /// Share of images that the hash takes for testing
     #[arg(long, default_value_t = 0.1)]
     test_share: f64,
-    /// Folder of pictures, <image>.png or .jpg
+    /// Folder of pictures, IMAGE.png or .jpg
     #[arg(long, value_name = "DIR")]
     pub(super) images: Option<PathBuf>,
     /// Targets, float32 .npy [images, T, D], rows in ascending order of the images' names

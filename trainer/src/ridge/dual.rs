@@ -5,14 +5,14 @@ use super::error::require_equal;
 use super::linalg::{matrix, product};
 use ndarray::{Array2, ArrayView2, Axis};
 
-/// ŷ = bias + z[voxels] · basisᵀ · coefficients.
+/// ŷ = bias + `z[voxels]` · basisᵀ · coefficients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DualRidge {
     /// Centred z-scored training betas, f32[trials, selected voxels].
     pub basis: Array2<f32>,
     /// f32[trials, outputs].
     pub coefficients: Array2<f32>,
-    /// ȳ − z̄ basisᵀ coefficients, f32[outputs].
+    /// ȳ − z̄ basisᵀ coefficients, `f32[outputs]`.
     pub bias: Vec<f32>,
     /// Places of the selected voxels in mask order, ascending.
     pub voxels: Vec<usize>,

@@ -17,7 +17,7 @@ use ndarray::{Array2, ArrayView2, s};
 pub struct SharedSpace {
     /// f32[width, outputs], orthonormal rows by falling variance.
     pub decoder: Array2<f32>,
-    /// ȳ, f32[outputs].
+    /// ȳ, `f32[outputs]`.
     pub bias: Vec<f32>,
 }
 
