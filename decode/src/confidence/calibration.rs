@@ -131,7 +131,7 @@ pub fn probabilities(retrieval: &Retrieval, temperature: f64) -> Vec<f64> {
 }
 
 /// The temperature under which the shown items are most likely. With β = 1/T the mean negative log-likelihood is convex,
-/// and its slope is the mean of E[s] − s(shown): bisection finds where it is 0. Trials without a shown item do not count.
+/// and its slope is the mean of `E[s]` − s(shown): bisection finds where it is 0. Trials without a shown item do not count.
 #[must_use]
 pub fn fit_temperature(trials: &[&Scored]) -> Option<f64> {
     let known: Vec<(&Retrieval, usize)> = trials.iter().filter_map(|t| Some((&t.retrieval, t.shown?))).collect();
