@@ -15,7 +15,8 @@ pub(super) struct Heard {
     pub(super) first_answer_ms: Vec<f64>,
     /// Last byte in to final answer out.
     pub(super) final_answer_ms: Vec<f64>,
-    /// The same without network arithmetic.
+    /// Last byte in to first answer out, without network arithmetic. (A final answer has two threads' arithmetic in it, which
+    /// ran at once and adds up to more than it took.)
     pub(super) overhead_ms: Vec<f64>,
     /// Final answers by effort.
     pub(super) efforts: BTreeMap<String, u32>,
@@ -85,15 +86,13 @@ impl Heard {
         let total_ms = ms(message, Step::Total);
         if message["revision"] == 0 {
             self.first_answer_ms.extend(total_ms);
+            self.overhead_ms.extend(total_ms.map(|total_ms| total_ms - network_ms(message)));
         }
         if message["final"] != true {
             return;
         }
         self.take_steps(message, is_of_answer);
         self.final_answer_ms.push(total_ms.unwrap_or(f64::NAN));
-        let network_ms: f64 =
-            Step::ALL.into_iter().filter(|step| step.is_network()).filter_map(|step| ms(message, step)).sum();
-        self.overhead_ms.extend(total_ms.map(|total_ms| total_ms - network_ms));
         *self.efforts.entry(message["effort"].as_str().unwrap_or("?").to_owned()).or_default() += 1;
         self.deadlines_missed += u32::from(message["deadline_met"] != true);
     }
@@ -103,6 +102,10 @@ impl Heard {
             self.steps.entry(step).or_default().extend(ms(message, step));
         }
     }
+}
+
+fn network_ms(message: &Value) -> f64 {
+    Step::ALL.into_iter().filter(|step| step.is_network()).filter_map(|step| ms(message, step)).sum()
 }
 
 /// Steps that belong to an answer; the others belong to every volume.

@@ -100,7 +100,7 @@ pub struct BenchReport {
     pub first_answer: Option<StepFigures>,
     /// Last byte in to final answer out.
     pub final_answer: Option<StepFigures>,
-    /// The same without network arithmetic: our own overhead.
+    /// The first answer without network arithmetic: our own overhead.
     pub overhead: Option<StepFigures>,
     /// Sending a volume to `accepted`.
     pub accepted_after: Option<StepFigures>,
