@@ -113,22 +113,8 @@ fn test_trials_change_nothing_in_a_checkpoint() {
     home.calibrate(&data, "after", &["--direct", "--least-reliability", "0.1"]);
     for file in ["ridge.safetensors", "zscore.safetensors", "ridge.toml", "train_images.txt"] {
         let read = |name: &str| std::fs::read(home.path(name).join(file)).unwrap();
-        let (before, after) = (read("before"), read("after"));
-        if file.ends_with(".safetensors") {
-            assert_eq!(header_and_values(&before), header_and_values(&after), "{file}");
-        } else {
-            assert_eq!(before, after, "{file}");
-        }
+        assert_eq!(read("before"), read("after"), "{file}");
     }
-}
-
-/// Header and values of a safetensors file: the order of its metadata is no part of what it says.
-fn header_and_values(file: &[u8]) -> (Value, &[u8]) {
-    let (length, rest) = file.split_at(8);
-    let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
-    let (header, values) = rest.split_at(length);
-    // The header is padded with blanks to a multiple of 8 bytes.
-    (serde_json::from_slice(header.trim_ascii_end()).unwrap(), values)
 }
 
 #[test]

@@ -10,8 +10,12 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// Float32 numbers of one tensor, handed over in blocks of little-endian bytes.
+/// Numbers of one tensor, handed over in blocks of little-endian bytes.
 pub trait Numbers {
+    /// Type.
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
     /// Shape.
     fn shape(&self) -> Vec<usize>;
     /// Calls `take` with all bytes in order.
@@ -44,7 +48,7 @@ impl Numbers for Stored {
 /// One entry of a header.
 #[derive(Serialize)]
 struct Entry {
-    dtype: &'static str,
+    dtype: Dtype,
     shape: Vec<usize>,
     data_offsets: [usize; 2],
 }
@@ -61,7 +65,12 @@ pub fn write_safetensors(
     write(path, tensors, metadata).map_err(TrainError::unwritable(path))
 }
 
-fn write(path: &Path, tensors: &[(String, &dyn Numbers)], metadata: &BTreeMap<String, String>) -> std::io::Result<()> {
+/// The same with the system's own error. Equal tensors and entries give equal bytes.
+pub(crate) fn write(
+    path: &Path,
+    tensors: &[(String, &dyn Numbers)],
+    metadata: &BTreeMap<String, String>,
+) -> std::io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let header = header(tensors, metadata)?;
     file.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -81,8 +90,9 @@ fn header(tensors: &[(String, &dyn Numbers)], metadata: &BTreeMap<String, String
     let mut start = 0;
     for (name, tensor) in tensors {
         let shape = tensor.shape();
-        let end = start + 4 * shape.iter().product::<usize>();
-        let entry = Entry { dtype: "F32", shape, data_offsets: [start, end] };
+        let dtype = tensor.dtype();
+        let end = start + dtype.bitsize() / 8 * shape.iter().product::<usize>();
+        let entry = Entry { dtype, shape, data_offsets: [start, end] };
         entries.insert(name.clone(), serde_json::to_value(entry)?);
         start = end;
     }

@@ -4,4 +4,5 @@ mod commit;
 mod format;
 
 pub use commit::Commit;
+pub(crate) use format::write;
 pub use format::{Numbers, Stored, read_safetensors, write_safetensors};

@@ -13,11 +13,11 @@
 //! The header's metadata of `ridge.safetensors` has `format` = `mindeye-ridge/1` and `mask_voxels`.
 
 use super::{DualRidge, RidgeError, SharedSpace};
+use crate::checkpoint::{self, Numbers};
 use memmap2::Mmap;
 use ndarray::Array2;
-use safetensors::tensor::{Dtype, SafeTensors, View};
-use std::borrow::Cow;
-use std::collections::HashMap;
+use safetensors::tensor::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const FORMAT: &str = "mindeye-ridge/1";
@@ -33,14 +33,15 @@ impl DualRidge {
         let metadata = [("format", FORMAT.to_owned()), ("mask_voxels", self.mask_voxels.to_string())];
         let places: Vec<u8> = self.voxels.iter().flat_map(|voxel| (*voxel as i64).to_le_bytes()).collect();
         let alpha: Vec<u8> = self.alpha.iter().flat_map(|alpha| alpha.to_le_bytes()).collect();
+        // Numbers of eight bytes first, so that all lie at multiples of their size.
         let tensors = [
-            ("ridge.basis", Stored::floats(self.basis.shape(), slice(&self.basis))),
-            ("ridge.coefficients", Stored::floats(self.coefficients.shape(), slice(&self.coefficients))),
-            ("ridge.bias", Stored::floats(&[self.bias.len()], &self.bias)),
-            ("ridge.voxels", Stored::bytes(Dtype::I64, self.voxels.len(), places)),
             ("ridge.alpha", Stored::bytes(Dtype::F64, self.alpha.len(), alpha)),
+            ("ridge.voxels", Stored::bytes(Dtype::I64, self.voxels.len(), places)),
+            ("ridge.basis", Stored::floats(self.basis.shape(), slice(&self.basis))),
+            ("ridge.bias", Stored::floats(&[self.bias.len()], &self.bias)),
+            ("ridge.coefficients", Stored::floats(self.coefficients.shape(), slice(&self.coefficients))),
         ];
-        write(path, tensors, metadata.map(|(key, value)| (key.to_owned(), value)).into())
+        write(path, &tensors, metadata.map(|(key, value)| (key.to_owned(), value)).into())
     }
 
     /// Reads `ridge.safetensors`.
@@ -86,7 +87,7 @@ impl SharedSpace {
             ("shared.decoder", Stored::floats(self.decoder.shape(), slice(&self.decoder))),
             ("shared.bias", Stored::floats(&[self.bias.len()], &self.bias)),
         ];
-        write(path, tensors, HashMap::new())
+        write(path, &tensors, BTreeMap::new())
     }
 
     /// Reads `shared.safetensors`.
@@ -112,18 +113,10 @@ fn slice(x: &Array2<f32>) -> &[f32] {
     x.as_slice().expect("arrays of a fit are in row-major order")
 }
 
-fn write<'a>(
-    path: &Path,
-    tensors: impl IntoIterator<Item = (&'a str, Stored<'a>)>,
-    metadata: HashMap<String, String>,
-) -> Result<(), RidgeError> {
-    let metadata = (!metadata.is_empty()).then_some(metadata);
-    safetensors::serialize_to_file(tensors, metadata, path).map_err(|e| RidgeError::format(path, e))?;
-    // The crate makes private files; weights are read by the daemon's user as well.
-    #[cfg(unix)]
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .map_err(RidgeError::file(path))?;
-    Ok(())
+fn write(path: &Path, tensors: &[(&str, Stored<'_>)], metadata: BTreeMap<String, String>) -> Result<(), RidgeError> {
+    let named: Vec<(String, &dyn Numbers)> =
+        tensors.iter().map(|(name, tensor)| ((*name).to_owned(), tensor as &dyn Numbers)).collect();
+    checkpoint::write(path, &named, &metadata).map_err(|e| RidgeError::format(path, e))
 }
 
 fn map(path: &Path) -> Result<Mmap, RidgeError> {
@@ -152,26 +145,19 @@ impl<'a> Stored<'a> {
     }
 }
 
-impl View for Stored<'_> {
+impl Numbers for Stored<'_> {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
 
-    fn shape(&self) -> &[usize] {
-        &self.shape
+    fn shape(&self) -> Vec<usize> {
+        self.shape.clone()
     }
 
-    fn data(&self) -> Cow<'_, [u8]> {
+    fn each_block(&self, take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
         match &self.values {
-            Values::Floats(values) => Cow::Owned(values.iter().flat_map(|v| v.to_le_bytes()).collect()),
-            Values::Bytes(bytes) => Cow::Borrowed(bytes),
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        match &self.values {
-            Values::Floats(values) => 4 * values.len(),
-            Values::Bytes(bytes) => bytes.len(),
+            Values::Floats(values) => take(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()),
+            Values::Bytes(bytes) => take(bytes),
         }
     }
 }
