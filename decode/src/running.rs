@@ -24,7 +24,7 @@ impl RunningNetwork {
         entry: &NetworkEntry,
     ) -> Result<Self, EngineError> {
         let (inputs, outputs) = (specs(&entry.inputs), specs(&entry.outputs));
-        let file = NetworkFile { name: network.key().into(), path, inputs, outputs };
+        let file = NetworkFile { name: network.key().into(), path, precision: entry.precision, inputs, outputs };
         Ok(Self {
             network,
             session: engine.open(&file)?,

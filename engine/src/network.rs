@@ -1,5 +1,6 @@
 //! A network as a file: where it lies and which tensors, of which fixed shapes, go in and out.
 
+use mindeye_config::Precision;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -39,6 +40,8 @@ pub struct NetworkFile {
     pub name: String,
     /// The ONNX file. The mock never opens it.
     pub path: PathBuf,
+    /// Arithmetic of the graph. An engine on a GPU may use units that round to half precision where the graph does so.
+    pub precision: Precision,
     /// Inputs in the order in which [`Session::run`](crate::Session::run) takes them.
     pub inputs: Vec<TensorSpec>,
     /// Outputs in the order in which [`Session::run`](crate::Session::run) fills them.

@@ -1,5 +1,6 @@
 //! The mock keeps the seam's promises and misbehaves exactly where its plan says.
 
+use mindeye_config::Precision;
 use mindeye_engine::{
     Engine, EngineError, FaultKind, MockEngine, MockPlan, NetworkFile, Session, TensorSpec, conformance,
 };
@@ -10,6 +11,7 @@ fn network(name: &str) -> NetworkFile {
     NetworkFile {
         name: name.into(),
         path: "absent.onnx".into(),
+        precision: Precision::Fp32,
         inputs: vec![TensorSpec::new("voxels", [1, 12]), TensorSpec::new("timestep", [1])],
         outputs: vec![TensorSpec::new("tokens", [1, 4, 5]), TensorSpec::new("image", [1, 3, 2, 2])],
     }
@@ -96,6 +98,7 @@ fn unit_inputs_give_outputs_of_about_unit_size() {
     let big = NetworkFile {
         name: "backbone".into(),
         path: "absent.onnx".into(),
+        precision: Precision::Fp32,
         inputs: vec![TensorSpec::new("voxels", [1, 4000])],
         outputs: vec![TensorSpec::new("tokens", [1, 2000])],
     };

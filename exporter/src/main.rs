@@ -7,7 +7,7 @@ use mindeye_engine::Target;
 use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle, random_init_bundle_with_progress};
 use mindeye_exporter::gallery::encode_gallery;
 use mindeye_exporter::inspect::{CARDS, card, inspect};
-use mindeye_exporter::networks::Choices;
+use mindeye_exporter::networks::{Choices, Dialect};
 use mindeye_exporter::onnx::INLINE_LIMIT;
 use mindeye_exporter::{
     EngineRequest, ExportError, GraphRequest, Origin, RandomInit, Size, Step, compile_engines, export_graph,
@@ -63,6 +63,9 @@ struct GraphArguments {
     /// Arithmetic of the graph; inputs and outputs are float32 always.
     #[arg(long, value_enum, default_value = "fp32")]
     precision: PrecisionArgument,
+    /// Whose operators the graph uses: every runtime's, or those that ONNX Runtime's CUDA provider fuses.
+    #[arg(long, value_enum, default_value = "portable")]
+    dialect: DialectArgument,
     /// Examples that the graph takes at once.
     #[arg(long, default_value = "1")]
     batch: NonZeroUsize,
@@ -92,6 +95,21 @@ impl From<PrecisionArgument> for Precision {
     }
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum DialectArgument {
+    Portable,
+    OnnxruntimeCuda,
+}
+
+impl From<DialectArgument> for Dialect {
+    fn from(argument: DialectArgument) -> Self {
+        match argument {
+            DialectArgument::Portable => Self::Portable,
+            DialectArgument::OnnxruntimeCuda => Self::OnnxRuntimeCuda,
+        }
+    }
+}
+
 #[derive(clap::Args)]
 struct GalleryArguments {
     /// Folder of .png and .jpg pictures; a picture's name becomes its id.
@@ -114,6 +132,9 @@ struct BundleArguments {
     /// Arithmetic of the graphs [default: fp16 for random weights of full size, else fp32].
     #[arg(long, value_enum)]
     precision: Option<PrecisionArgument>,
+    /// Whose operators the graphs use: every runtime's, or those that ONNX Runtime's CUDA provider fuses.
+    #[arg(long, value_enum, default_value = "portable")]
+    dialect: DialectArgument,
     /// A trained checkpoint: model.safetensors, preprocess.toml, mask.nii.gz, reference.nii.gz and what else it has.
     #[arg(long)]
     checkpoint: Option<PathBuf>,
@@ -206,6 +227,7 @@ fn graph(arguments: &GraphArguments, json: bool) -> Result<(), ExportError> {
         origin,
         out: &arguments.out,
         precision: arguments.precision.into(),
+        dialect: arguments.dialect.into(),
         batch: arguments.batch.get(),
         choices,
         inline_limit: INLINE_LIMIT,
@@ -243,6 +265,7 @@ fn bundle(arguments: &BundleArguments, json: bool) -> Result<(), ExportError> {
                 renderer: arguments.renderer.as_deref(),
                 gallery: arguments.gallery.as_deref(),
                 precision: arguments.precision.map_or(Precision::Fp32, Into::into),
+                dialect: arguments.dialect.into(),
                 subject: arguments.subject,
             };
             checkpoint_bundle(&from, &arguments.out, progress)?
@@ -250,7 +273,8 @@ fn bundle(arguments: &BundleArguments, json: bool) -> Result<(), ExportError> {
         (None, Some(size)) => {
             let of_size = RandomInit::of(size.into(), arguments.seed);
             let precision = arguments.precision.map_or(of_size.precision, Into::into);
-            let init = RandomInit { precision, mask: arguments.mask.as_deref(), ..of_size };
+            let (dialect, mask) = (arguments.dialect.into(), arguments.mask.as_deref());
+            let init = RandomInit { precision, dialect, mask, ..of_size };
             random_init_bundle_with_progress(&init, &arguments.out, progress)?
         }
         (None, None) => unreachable!("clap wants one of the two"),

@@ -7,7 +7,7 @@ pub use engine::{EngineEntry, EngineRequest, EnginesReport, compile_engines};
 
 use crate::ExportError;
 use crate::bundle::{Size, checked_sizes, digest_of_seed};
-use crate::networks::{Choices, Network, check_choices, graph, open};
+use crate::networks::{Choices, Dialect, Network, check_choices, graph_in, open};
 use crate::onnx::{INLINE_LIMIT, Model, Precision};
 use crate::staging::Staging;
 use crate::weights::{StateDict, Weights};
@@ -35,6 +35,8 @@ pub struct GraphRequest<'a> {
     pub out: &'a Path,
     /// Arithmetic of the graph.
     pub precision: Precision,
+    /// Whose operators it may use.
+    pub dialect: Dialect,
     /// Examples that the graph takes at once.
     pub batch: usize,
     /// What weights and configuration leave to the user.
@@ -52,6 +54,7 @@ impl<'a> GraphRequest<'a> {
             origin: Origin::Model(model),
             out,
             precision: Precision::Fp32,
+            dialect: Dialect::Portable,
             batch: 1,
             choices: Choices::default(),
             inline_limit: INLINE_LIMIT,
@@ -125,7 +128,7 @@ fn write_graph(
     (origin, weights_sha256): (&Path, Sha256),
 ) -> Result<GraphReport, ExportError> {
     let source = |source| ExportError::Graph { path: origin.to_path_buf(), source };
-    let graph = graph(network, state, request.batch, request.precision).map_err(source)?;
+    let graph = graph_in(request.dialect, network, state, request.batch, request.precision).map_err(source)?;
     let staging = Staging::for_file(request.out)?;
     let model = Model::new(graph, network, state, request.precision, weights_sha256);
     let written = model.write(staging.path(), &staging.name(), request.inline_limit)?;

@@ -9,7 +9,7 @@ use mindeye_exporter::ExportError;
 use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle, golden_case};
 use mindeye_exporter::gallery::{Item, write_gallery};
 use mindeye_exporter::inspect::inspect;
-use mindeye_exporter::networks::{Half, KlEncoder, Network, Taesd, Unet, VaeEncoder};
+use mindeye_exporter::networks::{Dialect, Half, KlEncoder, Network, Taesd, Unet, VaeEncoder};
 use mindeye_exporter::random_init::random_weights;
 use mindeye_exporter::weights::{Layout, StateDict};
 use mindeye_preprocess::{Grid, Mask, VoxelType, ZscoreTable, write_volume};
@@ -132,6 +132,7 @@ impl Home {
             renderer: renderer.then_some(drawn.as_path()),
             gallery: gallery.then_some(pictures.as_path()),
             precision: Precision::Fp32,
+            dialect: Dialect::Portable,
             subject: None,
         };
         checkpoint_bundle(&from, &self.path("bundle"), &mut |_| {})

@@ -1,6 +1,7 @@
 //! Features of a picture by any network that takes one, through the engine's seam.
 
 use super::{Antialias, Planes, resize};
+use mindeye_config::Precision;
 use mindeye_engine::{Engine, EngineError, NetworkFile, Session, TensorSpec};
 use std::path::Path;
 
@@ -45,7 +46,13 @@ impl<'e> FeatureExtractor<'e> {
     ) -> Result<Self, EngineError> {
         let inputs = vec![TensorSpec::new(input, [1, 3, side, side])];
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let session = engine.open(&NetworkFile { name, path: path.to_owned(), inputs, outputs: vec![output] })?;
+        let session = engine.open(&NetworkFile {
+            name,
+            path: path.to_owned(),
+            precision: Precision::Fp32,
+            inputs,
+            outputs: vec![output],
+        })?;
         Ok(Self { engine, session, side, scale })
     }
 

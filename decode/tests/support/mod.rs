@@ -213,7 +213,13 @@ pub(crate) fn mock_outputs(entry: &NetworkEntry, values: &[&[f32]]) -> Vec<Vec<f
         entries.iter().map(|tensor| TensorSpec::new(&tensor.name, tensor.shape.clone())).collect()
     };
     let (inputs, outputs) = (specs(&entry.inputs), specs(&entry.outputs));
-    let network = NetworkFile { name: entry.name.clone(), path: entry.path.clone().into(), inputs, outputs };
+    let network = NetworkFile {
+        name: entry.name.clone(),
+        path: entry.path.clone().into(),
+        precision: entry.precision,
+        inputs,
+        outputs,
+    };
     let engine = MockEngine::new(MockPlan::default());
     let mut from: Vec<_> = network.inputs.iter().map(|spec| engine.buffer(spec).unwrap()).collect();
     for (buffer, values) in from.iter_mut().zip(values) {

@@ -14,9 +14,8 @@ use crate::cuda::Device;
 use crate::seam::check_bindings;
 use crate::{Buffer, Engine, EngineError, NetworkFile, Session, Side, TensorSpec};
 use binding::Bound;
-use mindeye_config::EngineKind;
+use mindeye_config::{EngineKind, Precision};
 use ort::ep::cuda::ConvAlgorithmSearch;
-use std::path::Path;
 use std::sync::Arc;
 
 const KIND: EngineKind = EngineKind::OnnxruntimeCuda;
@@ -52,23 +51,26 @@ impl OnnxRuntimeCuda {
         Ok(Self { library: SOURCE.open()?, device, options })
     }
 
-    fn compile(&self, path: &Path) -> ort::Result<ort::session::Session> {
+    fn compile(&self, network: &NetworkFile) -> ort::Result<ort::session::Session> {
         ort::session::Session::builder(&self.library.environment)?
-            .with_execution_providers([self.provider().build().error_on_failure()])?
+            .with_execution_providers([self.provider(network.precision).build().error_on_failure()])?
             .with_disable_cpu_fallback()?
             .with_intra_threads(1)?
             .with_deterministic_compute(true)?
-            .commit_from_file(path)
+            .commit_from_file(&network.path)
     }
 
     /// Equal bytes from session to session want a convolution algorithm that is not chosen by a stopwatch, and fp32 to
-    /// mean fp32 (TensorFloat-32 rounds products to 10 bits).
-    fn provider(&self) -> ort::ep::CUDA {
+    /// mean fp32 (TensorFloat-32 rounds products to 10 bits). In half precision the same switch would keep convolutions
+    /// off the tensor cores altogether, and its products have 11 bits anyway.
+    fn provider(&self, precision: Precision) -> ort::ep::CUDA {
         let number = i32::try_from(self.device.number()).unwrap_or(i32::MAX);
         let provider = ort::ep::CUDA::default()
             .with_device_id(number)
             .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
-            .with_tf32(false)
+            .with_tf32(precision == Precision::Fp16)
+            .with_prefer_nhwc(true)
+            .with_fuse_conv_bias(true)
             .with_cuda_graph(self.options.cuda_graphs);
         binding::on_stream_of(provider, &self.device)
     }
@@ -90,7 +92,7 @@ impl Engine for OnnxRuntimeCuda {
             path: network.path.clone(),
             message: one_line(&error),
         };
-        let session = self.compile(&network.path).map_err(refused)?;
+        let session = self.compile(network).map_err(refused)?;
         check_interface(network, Side::Input, &network.inputs, session.inputs())?;
         check_interface(network, Side::Output, &network.outputs, session.outputs())?;
         let bound = Bound::new(session, Arc::clone(&self.device), self.options.cuda_graphs).map_err(refused)?;

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+use mindeye_config::Precision;
 use mindeye_engine::{NetworkFile, TensorSpec};
 use std::path::Path;
 
@@ -19,6 +20,7 @@ pub(crate) fn tiny_network(dir: &Path) -> NetworkFile {
     NetworkFile {
         name: "tiny".into(),
         path,
+        precision: Precision::Fp32,
         inputs: vec![TensorSpec::new("x", [1, 3])],
         outputs: vec![TensorSpec::new("sum", [1, 2]), TensorSpec::new("bounded", [1, 2])],
     }
@@ -34,6 +36,7 @@ pub(crate) fn square_network(dir: &Path) -> NetworkFile {
     NetworkFile {
         name: "square".into(),
         path,
+        precision: Precision::Fp32,
         inputs: vec![TensorSpec::new("x", [1, 3])],
         outputs: vec![TensorSpec::new("bounded", [1, 3])],
     }

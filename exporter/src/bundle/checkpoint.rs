@@ -14,9 +14,9 @@ use super::golden::{GoldenCase, golden_case, golden_file, hold_to, runtime_case}
 use super::manifest::list_files;
 use super::parts::{Parts, copy_parts};
 use super::runtime::Runtime;
-use super::written::{bundle_batch, write_network, write_toml};
+use super::written::{bundle_batch, redraw, write_network, write_toml};
 use crate::inspect::Survey;
-use crate::networks::{Choices, Network, model_beside, open};
+use crate::networks::{Choices, Dialect, Network, model_beside, open};
 use crate::staging::{Staging, write};
 use crate::verbs::fitted;
 use crate::weights::{StateDict, Weights};
@@ -43,6 +43,8 @@ pub struct FromCheckpoint<'a> {
     pub gallery: Option<&'a Path>,
     /// Arithmetic of the graphs.
     pub precision: Precision,
+    /// Whose operators the graphs use; golden cases judge the portable ones in any case.
+    pub dialect: Dialect,
     /// Front-end of a MindEye2 checkpoint.
     pub subject: Option<usize>,
 }
@@ -59,6 +61,7 @@ struct Maker<'a> {
     /// The bundle.
     folder: &'a Path,
     precision: Precision,
+    dialect: Dialect,
     /// The trainer's cases that were not used yet.
     carried: Carried,
     runtime: Runtime,
@@ -158,6 +161,7 @@ impl<'a> Maker<'a> {
         Ok(Self {
             folder,
             precision: from.precision,
+            dialect: from.dialect,
             carried: read_carried(from.checkpoint)?,
             runtime: Runtime::start()?,
             entries: Vec::new(),
@@ -171,12 +175,15 @@ impl<'a> Maker<'a> {
         let (weights, network) = open(source.name, &source.model, &source.choices)?;
         let state = fitted(&weights, network.as_ref(), self.precision)?;
         let origin = (weights.path(), self.digest(&weights));
-        let entry = write_network(self.folder, network.as_ref(), &state, origin, self.precision)?;
+        let entry = write_network(self.folder, network.as_ref(), &state, origin.clone(), self.precision)?;
         let (whose, case) = match self.carried.take(&entry)? {
             Some(case) => ("the trainer's", case),
             None => self.made_here(network.as_ref(), &state, &entry)?,
         };
         hold_to(&self.runtime, self.folder, &entry, &case)?;
+        if self.dialect != Dialect::Portable {
+            redraw(self.dialect, self.folder, network.as_ref(), &state, origin, self.precision)?;
+        }
         self.told.entry(whose).or_default().push(source.name);
         self.goldens.push(case);
         self.entries.push(entry);

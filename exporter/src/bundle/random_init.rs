@@ -5,8 +5,8 @@ use super::manifest::list_files;
 use super::planted::{SCENES, write_planted, write_random};
 use super::runtime::Runtime;
 use super::sizes::{Size, Sizes};
-use super::written::{bundle_batch, write_network, write_toml};
-use crate::networks::Network;
+use super::written::{bundle_batch, redraw, write_network, write_toml};
+use crate::networks::{Dialect, Network};
 use crate::staging::{Staging, write};
 use crate::weights::StateDict;
 use crate::{ExportError, Progress, Step};
@@ -30,6 +30,8 @@ pub struct RandomInit<'a> {
     pub dimensions: ModelDimensions,
     /// Arithmetic of the graphs.
     pub precision: Precision,
+    /// Whose operators the graphs use; golden cases come from the portable ones in any case.
+    pub dialect: Dialect,
     /// All weights follow from it.
     pub seed: u64,
     /// Mask to decode in; without one, of the phantom's grid.
@@ -40,7 +42,8 @@ impl RandomInit<'_> {
     /// A bundle of `size` with its own preset and precision, around the phantom.
     #[must_use]
     pub fn of(size: Size, seed: u64) -> Self {
-        Self { size, dimensions: size.model(), precision: size.precision(), seed, mask: None }
+        let (dimensions, precision, dialect) = (size.model(), size.precision(), Dialect::Portable);
+        Self { size, dimensions, precision, dialect, seed, mask: None }
     }
 }
 
@@ -178,11 +181,14 @@ fn write_networks(
         begin(name);
         let state = StateDict::random(&network.layout(), init.seed);
         let origin = (Path::new("random weights"), digest_of_seed(name, init.seed));
-        let entry = write_network(folder, network, &state, origin, init.precision)?;
+        let entry = write_network(folder, network, &state, origin.clone(), init.precision)?;
         goldens.push(match &runtime {
             Some(runtime) => runtime_case(runtime, folder, &entry, init.seed)?,
             None => golden_case(network, &state, bundle_batch(network), init.seed),
         });
+        if init.dialect != Dialect::Portable {
+            redraw(init.dialect, folder, network, &state, origin, init.precision)?;
+        }
         entries.push(entry);
         if name == sizes.backbone.name() {
             begin("gallery");

@@ -33,6 +33,7 @@ impl Runtime {
         let network = NetworkFile {
             name: entry.name.clone(),
             path: folder.join(&entry.path),
+            precision: entry.precision,
             inputs: specs(&entry.inputs),
             outputs: specs(&entry.outputs),
         };

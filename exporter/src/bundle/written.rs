@@ -3,7 +3,7 @@
 use super::golden::tolerance;
 use super::sizes::UNET_BATCH;
 use crate::ExportError;
-use crate::networks::{Network, graph};
+use crate::networks::{Dialect, Network, graph_in};
 use crate::onnx::{INLINE_LIMIT, Model};
 use crate::staging::{make_folder, write};
 use crate::weights::StateDict;
@@ -16,7 +16,7 @@ pub(super) fn bundle_batch(network: &dyn Network) -> usize {
     if network.name() == "unet" { UNET_BATCH } else { 1 }
 }
 
-/// Writes the graph of `network` into `folder/networks`. `origin` names the weights in messages.
+/// Writes the graph of `network` into `folder/networks`, in the portable dialect. `origin` names the weights in messages.
 ///
 /// # Errors
 /// Shapes that do not go together, or what the file system says.
@@ -24,14 +24,12 @@ pub(super) fn write_network(
     folder: &Path,
     network: &dyn Network,
     state: &StateDict<'_>,
-    (origin, weights_sha256): (&Path, Sha256),
+    origin: (&Path, Sha256),
     precision: Precision,
 ) -> Result<NetworkEntry, ExportError> {
     let batch = bundle_batch(network);
-    let source = |source| ExportError::Graph { path: origin.to_path_buf(), source };
-    let graph = graph(network, state, batch, precision).map_err(source)?;
-    let model = Model::new(graph, network, state, precision, weights_sha256);
-    let file = format!("{}.onnx", network.name());
+    let model = model_in(Dialect::Portable, network, state, origin, precision)?;
+    let file = file_name(network);
     model.write(&make_folder(folder, "networks")?, &file, INLINE_LIMIT)?;
     Ok(NetworkEntry {
         name: network.name().into(),
@@ -41,6 +39,41 @@ pub(super) fn write_network(
         inputs: network.inputs(batch),
         outputs: network.outputs(batch),
     })
+}
+
+/// Writes the graph again in `dialect` over the portable one, which has been judged by then: no CPU runs the other.
+///
+/// # Errors
+/// As [`write_network`].
+pub(super) fn redraw(
+    dialect: Dialect,
+    folder: &Path,
+    network: &dyn Network,
+    state: &StateDict<'_>,
+    origin: (&Path, Sha256),
+    precision: Precision,
+) -> Result<(), ExportError> {
+    let model = model_in(dialect, network, state, origin, precision)?;
+    if model.is_portable() {
+        return Ok(());
+    }
+    model.write(&folder.join("networks"), &file_name(network), INLINE_LIMIT).map(drop)
+}
+
+fn model_in<'w>(
+    dialect: Dialect,
+    network: &dyn Network,
+    state: &StateDict<'w>,
+    (origin, weights_sha256): (&Path, Sha256),
+    precision: Precision,
+) -> Result<Model<'w>, ExportError> {
+    let source = |source| ExportError::Graph { path: origin.to_path_buf(), source };
+    let graph = graph_in(dialect, network, state, bundle_batch(network), precision).map_err(source)?;
+    Ok(Model::new(graph, network, state, precision, weights_sha256))
+}
+
+fn file_name(network: &dyn Network) -> String {
+    format!("{}.onnx", network.name())
 }
 
 /// Writes `value` as `folder/name`.

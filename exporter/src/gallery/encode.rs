@@ -10,7 +10,7 @@ use crate::staging::{Staging, write};
 use crate::{ExportError, Progress, Step};
 use image::imageops::{FilterType, crop_imm, resize};
 use image::{DynamicImage, RgbImage};
-use mindeye_config::{EngineConfig, Name, Sha256, sha256_of_file};
+use mindeye_config::{EngineConfig, Name, Precision, Sha256, sha256_of_file};
 use mindeye_engine::{Buffer, Engine, NetworkFile, Session, TensorSpec};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -138,7 +138,8 @@ impl Encoder {
         };
         let wanted = "a CLIP tower takes `pixel_values` f32[1, 3, S, S] and gives `image_tokens` f32[1, T, D]";
         let side = side.ok_or_else(|| wrong(format!("{wanted}; this takes {inputs:?} and gives {outputs:?}")))?;
-        let network = NetworkFile { name: "clip-image".into(), path: path.to_path_buf(), inputs, outputs };
+        let precision = Precision::Fp32; // the CPU's engine, which runs here, computes what the graph says in any case
+        let network = NetworkFile { name: "clip-image".into(), path: path.to_path_buf(), precision, inputs, outputs };
         let engine = mindeye_engine::start(&EngineConfig::default())?;
         let session = engine.open(&network)?;
         let (pixels, tokens) = (engine.buffer(&network.inputs[0])?, engine.buffer(&network.outputs[0])?);

@@ -194,14 +194,9 @@ impl ClipImage {
     }
 
     fn self_attention(&self, net: &mut Drawing<'_, '_>, key: &str, x: &Wire) -> Result<Wire, GraphError> {
-        let mut projected = |name: &str| {
-            let key = format!("{key}.{name}");
-            let wide = net.linear(&key, x)?;
-            net.split_heads(&format!("{key}/heads"), &wide, self.heads)
-        };
+        let mut projected = |name: &str| net.linear(&format!("{key}.{name}"), x);
         let (q, k, v) = (projected("q_proj")?, projected("k_proj")?, projected("v_proj")?);
-        let mixed = net.attention(&format!("{key}/attention"), &q, &k, &v)?;
-        let joined = net.join_heads(&format!("{key}/joined"), &mixed)?;
+        let joined = net.multi_head(key, [&q, &k, &v], self.heads)?;
         net.linear(&format!("{key}.out_proj"), &joined)
     }
 

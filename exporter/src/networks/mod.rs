@@ -5,6 +5,7 @@
 
 mod backbone;
 mod clip_image;
+mod dialect;
 mod islands;
 mod kl_decoder;
 mod kl_encoder;
@@ -27,6 +28,7 @@ mod vae_encoder;
 
 pub use backbone::Backbone;
 pub use clip_image::ClipImage;
+pub use dialect::Dialect;
 pub use islands::Islands;
 pub use kl_decoder::KlDecoder;
 pub use kl_encoder::KlEncoder;
@@ -91,6 +93,22 @@ pub fn graph<'w>(
     precision: Precision,
 ) -> Result<Graph<'w>, GraphError> {
     graph_with(network, state, batch, precision, network.islands())
+}
+
+/// The graph of `network` as [`graph`] draws it, in `dialect`.
+///
+/// # Errors
+/// Shapes that do not go together.
+pub fn graph_in<'w>(
+    dialect: Dialect,
+    network: &dyn Network,
+    state: &StateDict<'w>,
+    batch: usize,
+    precision: Precision,
+) -> Result<Graph<'w>, GraphError> {
+    let mut net = Drawing::new(network.name(), state, precision, network.islands()).in_dialect(dialect);
+    network.draw(&mut net, batch)?;
+    Ok(net.finish())
 }
 
 /// The graph of `network` with `islands` of the caller's choice, to measure what they buy.

@@ -1,5 +1,6 @@
 //! The residual block and the attention of Stable Diffusion's picture networks, autoencoder and UNet alike.
 
+use super::Dialect;
 use super::recipes::{Drawing, VAE_EPSILON};
 use crate::onnx::{GraphError, Wire};
 use crate::weights::Layout;
@@ -46,8 +47,7 @@ impl Drawing<'_, '_> {
 
     /// The last layers of either half of the autoencoder.
     pub(super) fn vae_end(&mut self, prefix: &str, x: &Wire, groups: usize) -> Result<Wire, GraphError> {
-        let x = self.group_norm(&format!("{prefix}conv_norm_out"), x, groups, VAE_EPSILON)?;
-        let x = self.silu(&format!("{prefix}conv_norm_out/silu"), &x)?;
+        let x = self.group_norm_silu(&format!("{prefix}conv_norm_out"), x, groups, VAE_EPSILON)?;
         self.conv(&format!("{prefix}conv_out"), &x)
     }
 
@@ -65,21 +65,35 @@ impl Drawing<'_, '_> {
         (groups, epsilon): (usize, f32),
         time: Option<&Wire>,
     ) -> Result<Wire, GraphError> {
-        let mut h = self.group_norm(&format!("{key}.norm1"), x, groups, epsilon)?;
-        h = self.silu(&format!("{key}.norm1/silu"), &h)?;
+        let mut h = self.group_norm_silu(&format!("{key}.norm1"), x, groups, epsilon)?;
         h = self.conv(&format!("{key}.conv1"), &h)?;
-        if let Some(time) = time {
-            let shift = self.linear(&format!("{key}.time_emb_proj"), time)?;
-            let per_channel = [shift.shape(), &[1, 1]].concat();
-            let shift = self.graph.reshape(&format!("{key}.time_emb_proj/per_channel"), &shift, &per_channel)?;
-            h = self.graph.add(&format!("{key}.conv1/time"), &h, &shift)?;
-        }
-        h = self.group_norm(&format!("{key}.norm2"), &h, groups, epsilon)?;
-        h = self.silu(&format!("{key}.norm2/silu"), &h)?;
+        h = match time {
+            Some(time) => self.shifted_norm(key, &h, time, (groups, epsilon))?,
+            None => self.group_norm_silu(&format!("{key}.norm2"), &h, groups, epsilon)?,
+        };
         h = self.conv(&format!("{key}.conv2"), &h)?;
         let same = h.shape() == x.shape();
         let shortcut = if same { x.clone() } else { self.conv(&format!("{key}.conv_shortcut"), x)? };
         self.graph.add(key, &shortcut, &h)
+    }
+
+    /// SiLU(norm2(h + time)) of the residual block `key`, with `time` [B, E] as a shift of every channel.
+    fn shifted_norm(
+        &mut self,
+        key: &str,
+        h: &Wire,
+        time: &Wire,
+        (groups, epsilon): (usize, f32),
+    ) -> Result<Wire, GraphError> {
+        let norm = format!("{key}.norm2");
+        let shift = self.linear(&format!("{key}.time_emb_proj"), time)?;
+        if self.dialect == Dialect::OnnxRuntimeCuda {
+            return self.fused_group_norm(&norm, (h, Some(&shift)), (groups, epsilon), true);
+        }
+        let per_channel = [shift.shape(), &[1, 1]].concat();
+        let shift = self.graph.reshape(&format!("{key}.time_emb_proj/per_channel"), &shift, &per_channel)?;
+        let h = self.graph.add(&format!("{key}.conv1/time"), h, &shift)?;
+        self.group_norm_silu(&norm, &h, groups, epsilon)
     }
 
     /// Single-head attention of every place of a picture to every other, added to the picture.
@@ -89,7 +103,10 @@ impl Drawing<'_, '_> {
         let q = self.linear(&format!("{key}.to_q"), &places)?;
         let k = self.linear(&format!("{key}.to_k"), &places)?;
         let v = self.linear(&format!("{key}.to_v"), &places)?;
-        let mixed = self.attention(&format!("{key}/attention"), &q, &k, &v)?;
+        let mixed = match self.dialect {
+            Dialect::Portable => self.attention(&format!("{key}/attention"), &q, &k, &v)?,
+            Dialect::OnnxRuntimeCuda => self.multi_head(key, [&q, &k, &v], 1)?,
+        };
         let mixed = self.linear(&format!("{key}.to_out.0"), &mixed)?;
         let picture = self.picture(&format!("{key}/picture"), &mixed, x.shape())?;
         self.graph.add(key, x, &picture)

@@ -3,7 +3,7 @@
 //!
 //! A layer's nodes and weights carry its key in the state dict, so that a name in a graph is a name in the checkpoint.
 
-use super::Islands;
+use super::{Dialect, Islands};
 use crate::onnx::{Element, Graph, GraphError, Sweep, Wire};
 use crate::weights::{StateDict, Tensor};
 use mindeye_config::Precision;
@@ -21,13 +21,22 @@ pub struct Drawing<'s, 'w> {
     state: &'s StateDict<'w>,
     /// Layers that stay in 32 bits.
     pub(super) islands: Islands,
+    /// Whose operators it may use.
+    pub(super) dialect: Dialect,
 }
 
 impl<'s, 'w> Drawing<'s, 'w> {
-    /// An empty drawing called `name`, in arithmetic of `precision` but for its `islands`.
+    /// An empty drawing called `name`, in arithmetic of `precision` but for its `islands`, in the portable dialect.
     #[must_use]
     pub fn new(name: &str, state: &'s StateDict<'w>, precision: Precision, islands: Islands) -> Self {
-        Self { graph: Graph::new(name, islands.arithmetic(precision)), state, islands }
+        let graph = Graph::new(name, islands.arithmetic(precision));
+        Self { graph, state, islands, dialect: Dialect::Portable }
+    }
+
+    /// The same in another dialect.
+    #[must_use]
+    pub fn in_dialect(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
     }
 
     /// The finished graph.
@@ -100,11 +109,21 @@ impl<'s, 'w> Drawing<'s, 'w> {
         self.graph.floats(name, element, shape, &rounded)
     }
 
-    /// `nn.Linear` over the last axis, with a bias where the state dict has one. Further axes before it are flattened,
-    /// so that the weight keeps PyTorch's own layout (`Gemm` with `transB`) whatever the rank.
+    /// `nn.Linear` over the last axis, with a bias where the state dict has one.
     pub(super) fn linear(&mut self, key: &str, x: &Wire) -> Drawn {
-        let weight = self.weight_as(x.element(), key, &format!("{key}.weight"))?;
         let bias = self.optional(x.element(), &format!("{key}.bias"));
+        self.linear_with(key, x, bias)
+    }
+
+    /// `x W^T` of an `nn.Linear`, whose bias its caller adds.
+    pub(super) fn linear_without_bias(&mut self, key: &str, x: &Wire) -> Drawn {
+        self.linear_with(key, x, None)
+    }
+
+    /// Axes before the last are flattened, so that the weight keeps PyTorch's own layout (`Gemm` with `transB`) whatever
+    /// the rank.
+    fn linear_with(&mut self, key: &str, x: &Wire, bias: Option<Wire>) -> Drawn {
+        let weight = self.weight_as(x.element(), key, &format!("{key}.weight"))?;
         let (&inner, before) = x.shape().split_last().unwrap_or((&0, &[]));
         if before.len() == 1 {
             return self.graph.gemm(key, x, &weight, bias.as_ref());
@@ -137,7 +156,19 @@ impl<'s, 'w> Drawing<'s, 'w> {
         if groups == 0 || channels % groups != 0 {
             return Err(GraphError::Groups { node: key.to_owned(), channels, groups });
         }
+        if self.dialect == Dialect::OnnxRuntimeCuda {
+            return self.fused_group_norm(key, (x, None), (groups, epsilon), false);
+        }
         self.island(self.islands.norms, key, x, |net, x| net.group_norm_of(key, x, groups, epsilon))
+    }
+
+    /// [`Drawing::group_norm`] and the SiLU after it.
+    pub(super) fn group_norm_silu(&mut self, key: &str, x: &Wire, groups: usize, epsilon: f32) -> Drawn {
+        if self.dialect == Dialect::OnnxRuntimeCuda {
+            return self.fused_group_norm(key, (x, None), (groups, epsilon), true);
+        }
+        let normed = self.group_norm(key, x, groups, epsilon)?;
+        self.silu(&format!("{key}/silu"), &normed)
     }
 
     /// The five nodes of [`Drawing::group_norm`], in the type of `x`.
@@ -213,6 +244,18 @@ impl<'s, 'w> Drawing<'s, 'w> {
         let &[batch, heads, places, width] = x.shape() else { return Err(no_sequence(node, x)) };
         let beside = self.graph.transpose(&format!("{node}/beside"), x, &[0, 2, 1, 3])?;
         self.graph.reshape(node, &beside, &[batch, places, heads * width])
+    }
+
+    /// Attention of `heads` heads: q [B, S, W] over k and v [B, L, W], before the output projection of the layer `key`.
+    pub(super) fn multi_head(&mut self, key: &str, [q, k, v]: [&Wire; 3], heads: usize) -> Drawn {
+        let node = format!("{key}/attention");
+        if self.dialect == Dialect::OnnxRuntimeCuda {
+            return self.graph.multi_head_attention(&node, [q, k, v], heads);
+        }
+        let mut split = |x: &Wire| self.split_heads(&format!("{}/heads", x.name()), x, heads);
+        let (q, k, v) = (split(q)?, split(k)?, split(v)?);
+        let mixed = self.attention(&node, &q, &k, &v)?;
+        self.join_heads(&format!("{key}/joined"), &mixed)
     }
 
     /// Softmax attention softmax(q k^T / sqrt(d)) v over [.., S, d]. The scale goes onto q and k alike, d^(-1/4) each:

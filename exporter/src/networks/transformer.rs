@@ -5,6 +5,7 @@
 //! ```
 //! Spec: diffusion section 1.2.
 
+use super::Dialect;
 use super::recipes::{Drawing, no_picture};
 use crate::onnx::{GraphError, Wire};
 use crate::weights::Layout;
@@ -84,6 +85,9 @@ impl Drawing<'_, '_> {
     }
 
     fn transformer_block(&mut self, key: &str, x: &Wire, tokens: &Wire, heads: usize) -> Result<Wire, GraphError> {
+        if self.dialect == Dialect::OnnxRuntimeCuda {
+            return self.fused_transformer_block(key, x, tokens, heads);
+        }
         let normed = self.layer_norm(&format!("{key}.norm1"), x)?;
         let mixed = self.cross_attention(&format!("{key}.attn1"), &normed, &normed, heads)?;
         let x = self.graph.add(&format!("{key}.attn1"), &mixed, x)?;
@@ -97,17 +101,16 @@ impl Drawing<'_, '_> {
         self.graph.add(key, &narrow, &x)
     }
 
-    /// Queries from `x`, keys and values from `context`.
     fn cross_attention(&mut self, key: &str, x: &Wire, context: &Wire, heads: usize) -> Result<Wire, GraphError> {
-        let mut projected = |name: &str, from: &Wire| {
-            let key = format!("{key}.{name}");
-            let wide = self.linear(&key, from)?;
-            self.split_heads(&format!("{key}/heads"), &wide, heads)
-        };
-        let (q, k, v) = (projected("to_q", x)?, projected("to_k", context)?, projected("to_v", context)?);
-        let mixed = self.attention(&format!("{key}/attention"), &q, &k, &v)?;
-        let joined = self.join_heads(&format!("{key}/joined"), &mixed)?;
+        let joined = self.heads_of(key, x, context, heads)?;
         self.linear(&format!("{key}.to_out.0"), &joined)
+    }
+
+    /// Queries from `x`, keys and values from `context`: what the heads make of them, side by side.
+    pub(super) fn heads_of(&mut self, key: &str, x: &Wire, context: &Wire, heads: usize) -> Result<Wire, GraphError> {
+        let mut projected = |name: &str, from: &Wire| self.linear(&format!("{key}.{name}"), from);
+        let (q, k, v) = (projected("to_q", x)?, projected("to_k", context)?, projected("to_v", context)?);
+        self.multi_head(key, [&q, &k, &v], heads)
     }
 
     /// First half of the last axis times the GELU of its second half.
@@ -129,12 +132,20 @@ impl Drawing<'_, '_> {
     /// A picture [B, C, H, W] as a sequence of its places [B, H W, C].
     pub(super) fn places(&mut self, node: &str, x: &Wire) -> Result<Wire, GraphError> {
         let &[batch, channels, h, w] = x.shape() else { return Err(no_picture(node, x)) };
+        if self.dialect == Dialect::OnnxRuntimeCuda {
+            let last = self.channels_last(&format!("{node}/channels_last"), x)?;
+            return self.graph.reshape(node, &last, &[batch, h * w, channels]);
+        }
         let flat = self.graph.reshape(&format!("{node}/flat"), x, &[batch, channels, h * w])?;
         self.graph.transpose(node, &flat, &[0, 2, 1])
     }
 
     /// A sequence of places [B, H W, C] as the picture of `shape` [B, C, H, W].
     pub(super) fn picture(&mut self, node: &str, x: &Wire, shape: &[usize]) -> Result<Wire, GraphError> {
+        if let (Dialect::OnnxRuntimeCuda, &[batch, channels, h, w]) = (self.dialect, shape) {
+            let last = self.graph.reshape(&format!("{node}/channels_last"), x, &[batch, h, w, channels])?;
+            return self.channels_first(node, &last);
+        }
         let flat = self.graph.transpose(&format!("{node}/channels"), x, &[0, 2, 1])?;
         self.graph.reshape(node, &flat, shape)
     }

@@ -199,8 +199,7 @@ impl Network for Unet {
                 x = net.conv(&key, &x)?;
             }
         }
-        x = net.group_norm("conv_norm_out", &x, self.norm_groups, self.norm_epsilon)?;
-        x = net.silu("conv_norm_out/silu", &x)?;
+        x = net.group_norm_silu("conv_norm_out", &x, self.norm_groups, self.norm_epsilon)?;
         x = net.conv("conv_out", &x)?;
         net.graph.output("noise_prediction", &x)
     }

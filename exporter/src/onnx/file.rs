@@ -4,11 +4,11 @@
 //! is touched, so the file is written front to back. Above [`INLINE_LIMIT`] weights go to `<name>.data`, each at a
 //! multiple of 4096 so that runtimes can map it.
 
-use super::graph::{Graph, Initializer, Wire, axis};
+use super::graph::{Graph, Initializer, RUNTIME_DOMAIN, Wire, axis};
 use super::messages::{EXTERNAL, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto};
 use super::sink::{Sink, field_length, field_start, long};
 use crate::ExportError;
-use crate::networks::Network;
+use crate::networks::{Dialect, Network};
 use crate::weights::StateDict;
 pub use mindeye_config::Precision;
 use mindeye_config::Sha256;
@@ -62,6 +62,12 @@ struct Placed {
     external: Option<u64>,
 }
 
+/// The dialect that the nodes of `graph` are of.
+fn dialect_of(graph: &Graph<'_>) -> Dialect {
+    let standard = graph.nodes.iter().all(|node| node.domain.is_empty());
+    if standard { Dialect::Portable } else { Dialect::OnnxRuntimeCuda }
+}
+
 impl<'w> Model<'w> {
     /// The `graph` that `network` drew from the tensors of `state`.
     #[must_use]
@@ -74,6 +80,7 @@ impl<'w> Model<'w> {
     ) -> Self {
         let facts = vec![
             ("precision_policy", network.islands().policy(precision)),
+            ("dialect", dialect_of(&graph).key().to_owned()),
             ("parameters", state.parameters().to_string()),
             ("tensors", state.keys().count().to_string()),
         ];
@@ -142,7 +149,7 @@ impl<'w> Model<'w> {
             producer_name: "mindeye-export".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
             graph: None,
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            opset_import: self.operator_sets(),
             metadata_props: [
                 entry("weights_sha256", &self.weights_sha256.0),
                 entry("exporter_version", env!("CARGO_PKG_VERSION")),
@@ -154,11 +161,24 @@ impl<'w> Model<'w> {
         }
     }
 
+    /// Whether every node is of the standard operator set.
+    #[must_use]
+    pub fn is_portable(&self) -> bool {
+        dialect_of(&self.graph) == Dialect::Portable
+    }
+
+    fn operator_sets(&self) -> Vec<OperatorSetIdProto> {
+        let set = |domain: &str, version| OperatorSetIdProto { domain: domain.into(), version };
+        let own = (!self.is_portable()).then(|| set(RUNTIME_DOMAIN, 1));
+        [set("", OPSET)].into_iter().chain(own).collect()
+    }
+
     /// The graph's message without its initialisers.
     fn nodes(&self) -> GraphProto {
         let graph = &self.graph;
         let ends = |wire: &Wire| graph.inputs.contains(wire) || graph.outputs.contains(wire);
-        let between = graph.nodes.iter().map(|node| &graph.wires[&node.name]).filter(|wire| !ends(wire));
+        let outputs = graph.nodes.iter().flat_map(|node| &node.output).filter(|name| !name.is_empty());
+        let between = outputs.map(|name| &graph.wires[name]).filter(|wire| !ends(wire));
         GraphProto {
             node: graph.nodes.clone(),
             name: graph.name.clone(),

@@ -10,6 +10,9 @@ use mindeye_config::Precision;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+/// Operator set of ONNX Runtime's own operators.
+pub(crate) const RUNTIME_DOMAIN: &str = "com.microsoft";
+
 /// Type of the numbers on a wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
@@ -196,7 +199,7 @@ impl Payload<'_> {
     }
 }
 
-/// A graph under construction. A node's single output carries the node's name.
+/// A graph under construction. A node's first output carries the node's name.
 pub struct Graph<'w> {
     pub(super) name: String,
     /// Floats of the arithmetic; inputs, outputs and islands are float32 whatever it is.
@@ -357,11 +360,31 @@ impl<'w> Graph<'w> {
             name: name.to_owned(),
             op_type: op.to_owned(),
             attribute,
+            domain: String::new(),
         });
         Ok(wire)
     }
 
-    fn new_wire(&mut self, name: &str, element: Element, shape: &[usize]) -> Result<Wire, GraphError> {
+    /// Adds a node of ONNX Runtime's own operator set, which writes `outputs`; an absent one is not computed.
+    pub(super) fn runtime_node(
+        &mut self,
+        op: &'static str,
+        name: &str,
+        inputs: &[&Wire],
+        attribute: Vec<AttributeProto>,
+        outputs: &[&Wire],
+    ) {
+        self.nodes.push(NodeProto {
+            input: inputs.iter().map(|wire| wire.name.clone()).collect(),
+            output: outputs.iter().map(|wire| wire.name.clone()).collect(),
+            name: name.to_owned(),
+            op_type: op.to_owned(),
+            attribute,
+            domain: RUNTIME_DOMAIN.to_owned(),
+        });
+    }
+
+    pub(super) fn new_wire(&mut self, name: &str, element: Element, shape: &[usize]) -> Result<Wire, GraphError> {
         let wire = Wire { name: name.to_owned(), element, shape: shape.to_vec() };
         match self.wires.insert(name.to_owned(), wire.clone()) {
             None => Ok(wire),

@@ -69,6 +69,9 @@ pub struct NodeProto {
     /// Settings of the operator.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
+    /// Operator set of the operator; empty for the standard one.
+    #[prost(string, tag = "7")]
+    pub domain: String,
 }
 
 /// A named setting of one kind.

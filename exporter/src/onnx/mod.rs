@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Operator set 20 with decomposed attention and group normalisation: the one set that ONNX Runtime and TensorRT both
-//! run fast and that needs no attention kernel of a particular width (spec: diffusion section 7.4).
+//! run fast and that needs no attention kernel of a particular width (spec: diffusion section 7.4). `runtime_ops` has the
+//! operators of the other dialect, which ONNX Runtime alone knows.
 
 mod axes;
 mod elementwise;
@@ -16,6 +17,7 @@ pub mod messages;
 mod ops;
 mod outline;
 mod rounded;
+mod runtime_ops;
 mod sink;
 
 pub use file::{INLINE_LIMIT, Model, Precision, Written};
@@ -23,3 +25,4 @@ pub use graph::{Element, Graph, GraphError, Wire};
 pub use ops::Sweep;
 pub use outline::{Outline, outline};
 pub use rounded::{LARGEST_ACTIVATION, rounded};
+pub use runtime_ops::GroupNorm;

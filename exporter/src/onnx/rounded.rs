@@ -113,6 +113,7 @@ impl<'m> Rewriting<'m> {
             name: out.to_owned(),
             op_type: op.to_owned(),
             attribute,
+            domain: String::new(),
         });
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file includes this one and uses its part")]
 
-use mindeye_config::{EngineConfig, ModelDimensions};
+use mindeye_config::{EngineConfig, ModelDimensions, Precision};
 use mindeye_engine::{Engine, NetworkFile, TensorSpec};
 use mindeye_exporter::bundle::{Size, Sizes};
 use mindeye_exporter::networks::{
@@ -37,6 +37,7 @@ pub fn run(engine: &dyn Engine, path: &Path, inputs: &[Array]) -> Vec<Array> {
     let network = NetworkFile {
         name: "test".into(),
         path: path.to_path_buf(),
+        precision: Precision::Fp32,
         inputs: ends.inputs.iter().map(spec).collect(),
         outputs: ends.outputs.iter().map(spec).collect(),
     };
