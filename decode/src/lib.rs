@@ -26,6 +26,7 @@ mod gallery;
 pub mod metrics;
 mod network;
 mod noise;
+mod normals;
 mod parity;
 mod picture;
 mod reconstruction;

@@ -9,12 +9,16 @@ pub enum Network {
     Backbone,
     /// Noised image tokens and brain tokens to clean image tokens: one evaluation of the diffusion prior.
     Prior,
+    /// The update between two evaluations of the prior, for loops that stay on a device.
+    PriorStep,
     /// Voxels to the VAE latent of a blurry picture (MindEye's low-level path).
     LowLevel,
     /// Noise in a latent, guided by image tokens: one evaluation of the latent diffusion.
     Unet,
     /// Guidance and the solver's update between two evaluations of the UNet, for loops that stay on a device.
     Step,
+    /// A latent twice, for both branches of a guided evaluation: what such a loop hands back to the UNet.
+    Branches,
     /// Latent to picture.
     VaeDecoder,
     /// Picture to latent: MindEye's round trip from the blurry picture.
@@ -38,12 +42,14 @@ struct Open {
 
 impl Network {
     /// All of them, in the order in which they are warmed up.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Backbone,
         Self::Prior,
+        Self::PriorStep,
         Self::LowLevel,
         Self::Unet,
         Self::Step,
+        Self::Branches,
         Self::VaeDecoder,
         Self::VaeEncoder,
         Self::TaesdDecoder,
@@ -57,9 +63,11 @@ impl Network {
         match self {
             Self::Backbone => "backbone",
             Self::Prior => "prior",
+            Self::PriorStep => "prior-step",
             Self::LowLevel => "low-level",
             Self::Unet => "unet",
             Self::Step => "step",
+            Self::Branches => "branches",
             Self::VaeDecoder => "vae-decoder",
             Self::VaeEncoder => "vae-encoder",
             Self::TaesdDecoder => "taesd-decoder",
@@ -79,9 +87,9 @@ impl Network {
     pub fn step(self) -> Step {
         match self {
             Self::Backbone => Step::Backbone,
-            Self::Prior => Step::Prior,
+            Self::Prior | Self::PriorStep => Step::Prior,
             Self::LowLevel => Step::LowLevel,
-            Self::Unet | Self::Step => Step::Unet,
+            Self::Unet | Self::Step | Self::Branches => Step::Unet,
             Self::VaeDecoder | Self::VaeEncoder | Self::TaesdDecoder | Self::TaesdEncoder => Step::Vae,
             Self::ClipImage => Step::Retrieval,
         }
@@ -106,7 +114,14 @@ impl Network {
                 tensor("timestep", batch, &[]),
                 tensor("encoder_hidden_states", batch, &tokens),
             ],
+            Self::PriorStep => {
+                let mut inputs: Vec<_> =
+                    ["sample", "predicted_tokens", "noise"].map(|name| tensor(name, 1, &tokens)).into();
+                inputs.push(tensor("coefficients", 1, &[3]));
+                inputs
+            }
             Self::Step => step_inputs(latent),
+            Self::Branches => vec![tensor("sample", 1, latent)],
             Self::VaeDecoder | Self::TaesdDecoder => vec![tensor("latent", 1, latent)],
             Self::VaeEncoder | Self::TaesdEncoder => vec![tensor("image", 1, &[3, *height, *width])],
             Self::ClipImage => vec![tensor("pixel_values", 1, &[3, clip_side, clip_side])],
@@ -121,9 +136,11 @@ impl Network {
         match self {
             Self::Backbone => vec![tensor("backbone_tokens", 1, &tokens), tensor("retrieval_tokens", 1, &tokens)],
             Self::Prior => vec![tensor("predicted_tokens", 1, &tokens)],
+            Self::PriorStep => vec![tensor("next_sample", 1, &tokens)],
             Self::LowLevel | Self::TaesdEncoder => vec![tensor("latent", 1, latent)],
             Self::Unet => vec![tensor("noise_prediction", Open::of(entry).batch, latent)],
             Self::Step => ["next_sample", "corrected", "prediction"].map(|name| tensor(name, 1, latent)).into(),
+            Self::Branches => vec![tensor("samples", 2, latent)],
             Self::VaeDecoder | Self::TaesdDecoder => vec![tensor("image", 1, &[3, *height, *width])],
             Self::VaeEncoder => vec![tensor("moments", 1, &[2 * latent[0], latent[1], latent[2]])],
             Self::ClipImage => vec![tensor("image_tokens", 1, &tokens)],

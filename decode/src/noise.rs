@@ -4,8 +4,8 @@
 //! numbers: as easy as 1, 2, 3"), a counter-based generator: element i of a draw needs no element before it, so equal
 //! noise comes from any order, thread or device. Box and Muller (1958) make normal numbers of its words.
 
+use crate::normals::{LANES, normals};
 use mindeye_config::{Name, Sha256, sha256_of_bytes};
-use std::f64::consts::TAU;
 
 /// Where the trial's noise comes from; revisions of a trial share it (contract, section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,21 +88,18 @@ impl NoiseSource for CounterNoise {
     fn fill(&self, draw: Draw, values: &mut [f32]) {
         let key = [self.key as u32, (self.key >> 32) as u32];
         let [purpose, step] = draw.words();
-        for (block, values) in values.chunks_mut(4).enumerate() {
-            let words = philox([block as u32, step, purpose, 0], key);
-            let (first, second) = (normals(words[0], words[1]), normals(words[2], words[3]));
-            let four = [first[0], first[1], second[0], second[1]];
-            values.copy_from_slice(&four[..values.len()]);
+        for (group, values) in values.chunks_mut(2 * LANES).enumerate() {
+            let (mut u, mut v) = ([0; LANES], [0; LANES]);
+            for pair in 0..LANES / 2 {
+                let block = (group * LANES / 2 + pair) as u32;
+                [u[2 * pair], v[2 * pair], u[2 * pair + 1], v[2 * pair + 1]] = philox([block, step, purpose, 0], key);
+            }
+            let [first, second] = normals(&u, &v);
+            for (i, value) in values.iter_mut().enumerate() {
+                *value = if i % 2 == 0 { first[i / 2] } else { second[i / 2] };
+            }
         }
     }
-}
-
-/// Two independent N(0, 1) from two uniform words: √(−2 ln u) (cos, sin)(2π v) with u in (0, 1], v in [0, 1).
-fn normals(u: u32, v: u32) -> [f32; 2] {
-    const WORDS: f64 = 4_294_967_296.0;
-    let radius = (-2.0 * ((f64::from(u) + 1.0) / WORDS).ln()).sqrt();
-    let (sin, cos) = (TAU * f64::from(v) / WORDS).sin_cos();
-    [(radius * cos) as f32, (radius * sin) as f32]
 }
 
 /// `count` N(0, 1) under a plain seed, for draws that belong to no trial.

@@ -39,6 +39,11 @@ impl RunningNetwork {
         &self.inputs[at].spec().shape
     }
 
+    /// Numbers in input number `at`.
+    pub(crate) fn input_count(&self, at: usize) -> usize {
+        self.inputs[at].spec().element_count()
+    }
+
     /// Computes the outputs, last dimension fastest, from one slice of values per input.
     pub(crate) fn run(&mut self, engine: &dyn Engine, inputs: &[&[f32]]) -> Result<&[Vec<f32>], DecodeError> {
         for (buffer, values) in self.inputs.iter_mut().zip(inputs) {
@@ -58,6 +63,11 @@ impl RunningNetwork {
     pub(crate) fn evaluate(&mut self, inputs: &[&Buffer]) -> Result<&[Buffer], DecodeError> {
         run(self.session.as_mut(), inputs, &mut self.outputs)?;
         Ok(&self.outputs)
+    }
+
+    /// Computes `outputs` from `inputs`, all of them the caller's; nobody has looked whether they are finite.
+    pub(crate) fn evaluate_into(&mut self, inputs: &[&Buffer], outputs: &mut [&mut Buffer]) -> Result<(), DecodeError> {
+        Ok(self.session.run(inputs, outputs)?)
     }
 
     /// The outputs of the last evaluation.
@@ -82,6 +92,18 @@ pub(crate) fn download(engine: &dyn Engine, buffer: &Buffer) -> Result<Vec<f32>,
     let mut values = vec![0.0; buffer.spec().element_count()];
     engine.download(buffer, &mut values)?;
     Ok(values)
+}
+
+/// A buffer of `values`.
+pub(crate) fn uploaded(
+    engine: &dyn Engine,
+    name: &str,
+    shape: &[usize],
+    values: &[f32],
+) -> Result<Buffer, EngineError> {
+    let mut buffer = engine.buffer(&TensorSpec::new(name, shape))?;
+    engine.upload(&mut buffer, values)?;
+    Ok(buffer)
 }
 
 fn specs(entries: &[TensorEntry]) -> Vec<TensorSpec> {

@@ -7,11 +7,13 @@
 mod support;
 
 use mindeye_config::{
-    Dimensions, EngineConfig, EngineKind, LowLevelStart, ManualClock, NetworkEntry, Precision, SchedulerConfig,
+    Dimensions, EngineConfig, EngineKind, LowLevelStart, ManualClock, NetworkEntry, Precision, Sampler, SchedulerConfig,
 };
 use mindeye_decode::effort::Effort;
+use mindeye_decode::sampler::LoopPlace;
 use mindeye_decode::{Candidate, Decoder, Draw, Network, NoiseSource, Progress};
 use mindeye_engine::{Buffer, Engine, EngineError, NetworkFile, Session, TensorSpec};
+use mindeye_exporter::bundle::write_loop_graphs;
 use mindeye_exporter::networks::Choices;
 use mindeye_exporter::{GraphRequest, export_graph};
 use mindeye_preprocess::Pattern;
@@ -131,8 +133,9 @@ fn export(written: &mut TestBundle, models: &Path, network: Network, model: &str
     written.manifest.network.push(NetworkEntry { name, path, precision, tolerance: 1e-4, inputs, outputs });
 }
 
-/// A bundle of the fixture's networks; the UNet takes `batch` branches at once, and a `step` graph is there if asked for.
-fn chain_bundle(scheduler: &SchedulerConfig, batch: usize, with_step_graph: bool) -> TestBundle {
+/// A bundle of the fixture's networks; the UNet takes `batch` branches at once, and the graphs of loops on a device are
+/// there if asked for.
+fn chain_bundle(scheduler: &SchedulerConfig, batch: usize, with_loop_graphs: bool) -> TestBundle {
     let models = tempfile::tempdir().unwrap();
     model_folder(models.path(), "prior", "model.safetensors");
     model_folder(models.path(), "unet", "diffusion_pytorch_model.safetensors");
@@ -152,8 +155,10 @@ fn chain_bundle(scheduler: &SchedulerConfig, batch: usize, with_step_graph: bool
     export(&mut written, models.path(), Network::Unet, "unet", batch);
     export(&mut written, models.path(), Network::VaeDecoder, "vae", 1);
     export(&mut written, models.path(), Network::VaeEncoder, "vae", 1);
-    if with_step_graph {
+    if with_loop_graphs {
         export(&mut written, models.path(), Network::Step, "unet", 1);
+        let entries = write_loop_graphs(written.path(), &written.manifest.network).unwrap();
+        written.manifest.network.extend(entries);
     }
     written.write_toml("scheduler.toml", scheduler);
     written.write_golden();
@@ -166,10 +171,12 @@ struct Outcome {
     latent: Vec<f32>,
 }
 
-fn reconstruct(written: &TestBundle, inner: Box<dyn Engine>, prior: &'static str) -> Outcome {
+fn reconstruct(written: &TestBundle, inner: Box<dyn Engine>, prior: &'static str, place: LoopPlace) -> Outcome {
     let numbers = numbers();
     let engine = Answering { inner, numbers: numbers.clone() };
-    let (mut decoder, _) = Decoder::warm_up(&written.open().unwrap(), Box::new(engine), ManualClock::new()).unwrap();
+    let (decoder, _) = Decoder::warm_up(&written.open().unwrap(), Box::new(engine), ManualClock::new()).unwrap();
+    let mut decoder = decoder.with_loops(place);
+    assert_eq!(decoder.loops(), [place; 2]);
     let pattern = Pattern(vec![0.5; VOXELS.len()]);
     let full = decoder.begin(&pattern, Effort::Full, trial_noise()).unwrap();
     let mut full = full.with_noise(Drawn { numbers, prior });
@@ -222,17 +229,45 @@ fn the_whole_chain_ends_in_diffusers_picture_from_either_start() {
     for (low_level_start, start) in [(LowLevelStart::Direct, "direct"), (LowLevelStart::RoundTrip, "round_trip")] {
         let Some(engine) = onnx_runtime() else { return };
         let scheduler = SchedulerConfig { low_level_start, ..SchedulerConfig::default() };
-        check(&reconstruct(&chain_bundle(&scheduler, 2, false), engine, "prior"), start, start);
+        check(&reconstruct(&chain_bundle(&scheduler, 2, false), engine, "prior", LoopPlace::Host), start, start);
     }
 }
 
 #[test]
-fn the_step_graph_and_a_unet_of_one_branch_end_in_the_same_picture() {
-    for (batch, with_step_graph, what) in [(2, true, "step graph"), (1, false, "one branch at a time")] {
-        let Some(engine) = onnx_runtime() else { return };
-        let written = chain_bundle(&SchedulerConfig::default(), batch, with_step_graph);
-        check(&reconstruct(&written, engine, "prior"), "direct", what);
+fn a_unet_of_one_branch_ends_in_the_same_picture() {
+    let Some(engine) = onnx_runtime() else { return };
+    let written = chain_bundle(&SchedulerConfig::default(), 1, false);
+    check(&reconstruct(&written, engine, "prior", LoopPlace::Host), "direct", "one branch at a time");
+}
+
+#[test]
+fn the_loops_on_a_device_end_where_the_loops_on_the_host_do() {
+    let samplers = [Sampler::Unipc, Sampler::DpmSolver, Sampler::Ddim];
+    for sampler in samplers {
+        let scheduler = SchedulerConfig { sampler, guided_share: 0.6, ..SchedulerConfig::default() };
+        let written = chain_bundle(&scheduler, 2, true);
+        let (Some(engine), Some(other)) = (onnx_runtime(), onnx_runtime()) else { return };
+        let host = reconstruct(&written, engine, "prior", LoopPlace::Host);
+        let device = reconstruct(&written, other, "prior", LoopPlace::Device);
+        // 1e-5: the host mixes in f64 and rounds once a step, the graphs add three to five float32 products, each rounded
+        // to 6e-8; 19 steps later that is 1e-6, and ten times as much where guidance multiplies differences by 3.5.
+        for (what, found, expected) in [("tokens", device.tokens, host.tokens), ("latent", device.latent, host.latent)]
+        {
+            let apart = distance(&found, &expected);
+            assert!(apart < 1e-5, "{sampler:?}: {what} differ by {apart:.1e}");
+            assert!(apart > 0.0, "{sampler:?}: {what}: both loops on the same place?");
+        }
+        let levels = device.candidate.picture.rgb().iter().zip(host.candidate.picture.rgb());
+        // 1: a level that lies between two may be rounded either way.
+        assert!(levels.map(|(a, b)| a.abs_diff(*b)).max() <= Some(1), "{sampler:?}: pictures differ");
     }
+}
+
+#[test]
+fn the_loops_on_a_device_end_in_diffusers_picture() {
+    let Some(engine) = onnx_runtime() else { return };
+    let written = chain_bundle(&SchedulerConfig::default(), 2, true);
+    check(&reconstruct(&written, engine, "prior", LoopPlace::Device), "direct", "loops on a device");
 }
 
 #[test]
@@ -240,8 +275,12 @@ fn the_ancestral_prior_is_dalle2_pytorchs() {
     let Some(engine) = onnx_runtime() else { return };
     let mut scheduler = SchedulerConfig::default();
     (scheduler.prior.train_timesteps, scheduler.prior.steps) = (12, 12);
-    let found = reconstruct(&chain_bundle(&scheduler, 2, false), engine, "ancestral");
-    let tokens = distance(&found.tokens, &numbers()["io.ancestral_tokens"]);
-    // 1e-4: 12 evaluations in float32, each from the last one's answer.
-    assert!(tokens < 1e-4, "tokens differ by {tokens:.1e}");
+    let written = chain_bundle(&scheduler, 2, true);
+    for (place, engine) in [(LoopPlace::Host, engine), (LoopPlace::Device, onnx_runtime().expect("it just was there"))]
+    {
+        let found = reconstruct(&written, engine, "ancestral", place);
+        let tokens = distance(&found.tokens, &numbers()["io.ancestral_tokens"]);
+        // 1e-4: 12 evaluations in float32, each from the last one's answer.
+        assert!(tokens < 1e-4, "{place:?}: tokens differ by {tokens:.1e}");
+    }
 }

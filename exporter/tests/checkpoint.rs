@@ -184,7 +184,7 @@ fn with_a_renderer_every_network_is_there_and_its_golden_case_too() {
     let names: Vec<&str> = manifest.network.iter().map(|network| network.name.as_str()).collect();
     let expected = ["backbone", "prior", "low-level", "unet", "step", "vae-decoder", "vae-encoder", "taesd-decoder"];
     assert_eq!(names[..8], expected);
-    assert_eq!(names[8..], ["taesd-encoder"]);
+    assert_eq!(names[8..], ["taesd-encoder", "prior-step", "branches"]);
     assert_eq!(manifest.dimensions.latent, [4, 12, 12]);
     assert_eq!(manifest.dimensions.picture, [48, 48]);
     assert_eq!(manifest.dimensions.latent_scale, 0.2);

@@ -106,7 +106,7 @@ fn a_bundle_is_shown_whole_and_refused_when_a_byte_has_changed() {
     let names: Vec<&str> = report.networks.iter().map(|network| network.name.as_str()).collect();
     let all = ["backbone", "prior", "low-level", "unet", "step", "vae-decoder", "vae-encoder", "taesd-decoder"];
     assert_eq!(names[..8], all);
-    assert_eq!(names[8..], ["taesd-encoder", "clip-image"]);
+    assert_eq!(names[8..], ["taesd-encoder", "clip-image", "prior-step", "branches"]);
     assert_eq!(report.networks[3].graph.survey.inputs[0].shape, [2, 4, 8, 8]);
     assert!(report.to_string().contains("every network once on h100"), "{report}");
     serde_json::to_string(&*report).unwrap();

@@ -2,12 +2,13 @@
 
 mod networks;
 
-pub(crate) use networks::{Networks, missing};
+pub(crate) use networks::{Networks, Running, missing};
 
 use crate::effort::{Effort, Offers, StepTimes};
 use crate::picture::PixelRange;
-use crate::reconstruction::{Reconstruction, Setup};
+use crate::reconstruction::{Reconstruction, Setup, rehearse};
 use crate::running::RunningNetwork;
+use crate::sampler::LoopPlace;
 use crate::{
     Bundle, DecodeError, Gallery, Network, NetworkReport, Parity, Picture, Retrieval, TrialNoise, WarmUpReport, parity,
 };
@@ -69,15 +70,40 @@ impl Decoder {
             report.networks.push(proof);
             running.insert(network, opened);
         }
-        let networks = Networks::new(engine, clock, StepTimes::from_warm_up(&report), running);
+        let networks = Networks::new(engine, clock, StepTimes::from_warm_up(&report), running)?;
         let (dimensions, scheduler) = (bundle.manifest.dimensions.clone(), bundle.scheduler.clone());
-        Ok((Self { networks, dimensions, scheduler, gallery: bundle.gallery.clone() }, report))
+        let mut decoder = Self { networks, dimensions, scheduler, gallery: bundle.gallery.clone() };
+        decoder.rehearse()?;
+        Ok((decoder, report))
+    }
+
+    /// Takes the first step of each loop that runs on a device, where this bundle reconstructs at all.
+    fn rehearse(&mut self) -> Result<(), DecodeError> {
+        match self.setup(Effort::Full) {
+            Ok(setup) => rehearse(&mut self.networks, &setup.prior, &setup.latent),
+            Err(_) => Ok(()), // `begin` says what is missing, to whoever asks for a picture
+        }
     }
 
     /// The kind of engine that computes.
     #[must_use]
     pub fn engine(&self) -> EngineKind {
         self.networks.engine.kind()
+    }
+
+    /// Where the prior's loop and the latent's run: on the host with an engine that computes there, on a device where the
+    /// bundle has the graphs for it (`prior-step`; `step`, `branches` and a UNet of both branches).
+    #[must_use]
+    pub fn loops(&self) -> [LoopPlace; 2] {
+        [self.networks.prior_loop(), self.networks.latent_loop()]
+    }
+
+    /// The same decoder with its loops at `place` as far as the bundle has the graphs for it: to hold one against the
+    /// other.
+    #[must_use]
+    pub fn with_loops(mut self, place: LoopPlace) -> Self {
+        self.networks.wanted_place = place;
+        self
     }
 
     /// Which products this bundle can make.

@@ -1,10 +1,12 @@
 //! The warm networks of a bundle, each run timed, so that the ladder knows what a step costs on this machine.
 
 use crate::effort::StepTimes;
+use crate::reconstruction::DeviceLoops;
 use crate::running::RunningNetwork;
+use crate::sampler::LoopPlace;
 use crate::{DecodeError, Network};
-use mindeye_config::{Clock, Timings};
-use mindeye_engine::Engine;
+use mindeye_config::{Clock, Moment, Timings};
+use mindeye_engine::{Engine, EngineError, Place, TensorSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,27 +15,62 @@ pub(crate) struct Networks {
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) times: StepTimes,
-    running: BTreeMap<Network, RunningNetwork>,
+    /// Where samplers' loops are wanted; [`Networks::prior_loop`] and [`Networks::latent_loop`] say where they can be.
+    pub(crate) wanted_place: LoopPlace,
+    pub(crate) loops: DeviceLoops,
+    running: Running,
+}
+
+/// The networks themselves.
+pub(crate) struct Running(BTreeMap<Network, RunningNetwork>);
+
+impl Running {
+    /// `network`, to run it for `product`.
+    pub(crate) fn of(&mut self, product: &'static str, network: Network) -> Result<&mut RunningNetwork, DecodeError> {
+        self.0.get_mut(&network).ok_or(missing(product, network))
+    }
 }
 
 impl Networks {
+    /// Loops are wanted where the engine has its memory.
     pub(crate) fn new(
         engine: Box<dyn Engine>,
         clock: Arc<dyn Clock>,
         times: StepTimes,
         running: BTreeMap<Network, RunningNetwork>,
-    ) -> Self {
-        Self { engine, clock, times, running }
+    ) -> Result<Self, EngineError> {
+        let wanted_place = match engine.buffer(&TensorSpec::new("where", [1]))?.place() {
+            Place::Host => LoopPlace::Host,
+            Place::Cuda(_) => LoopPlace::Device,
+        };
+        Ok(Self { engine, clock, times, wanted_place, loops: DeviceLoops::default(), running: Running(running) })
     }
 
     /// Whether the bundle has `network`.
     pub(crate) fn has(&self, network: Network) -> bool {
-        self.running.contains_key(&network)
+        self.running.0.contains_key(&network)
     }
 
-    /// `network` itself, where there is one.
-    pub(crate) fn get(&self, network: Network) -> Option<&RunningNetwork> {
-        self.running.get(&network)
+    /// `network` itself, which `product` needs.
+    pub(crate) fn get(&self, product: &'static str, network: Network) -> Result<&RunningNetwork, DecodeError> {
+        self.running.0.get(&network).ok_or(missing(product, network))
+    }
+
+    /// Where the prior's loop runs: on a device where that is wanted and the bundle has its graph.
+    pub(crate) fn prior_loop(&self) -> LoopPlace {
+        if self.has(Network::PriorStep) { self.wanted_place } else { LoopPlace::Host }
+    }
+
+    /// Where the latent's loop runs: on a device where that is wanted, the bundle has its graphs, and the UNet takes both
+    /// branches at once.
+    pub(crate) fn latent_loop(&self) -> LoopPlace {
+        let has_graphs = self.has(Network::Step) && self.has(Network::Branches);
+        if has_graphs && self.unet_takes_both_branches() { self.wanted_place } else { LoopPlace::Host }
+    }
+
+    /// Whether one run of the UNet evaluates the unconditional and the conditional branch.
+    pub(crate) fn unet_takes_both_branches(&self) -> bool {
+        self.running.0.get(&Network::Unet).is_some_and(|unet| unet.input_shape(0)[0] == 2)
     }
 
     /// Runs `network` on host values for `product`; books the time and learns from it, also when it fails.
@@ -44,45 +81,37 @@ impl Networks {
         inputs: &[&[f32]],
         timings: &mut Timings,
     ) -> Result<&[Vec<f32>], DecodeError> {
-        let running = self.running.get_mut(&network).ok_or(missing(product, network))?;
+        let running = self.running.of(product, network)?;
         let started = self.clock.now();
         let result = running.run(self.engine.as_ref(), inputs);
         book(self.clock.as_ref(), &mut self.times, timings, network, started, 1);
         result
     }
 
-    /// Lets `work` use `network`, and `beside` where the bundle has that too; books the time as `runs` runs of `network`.
+    /// Lets `work` use all networks; nobody learns from the time that it takes.
+    pub(crate) fn unlearned<T>(
+        &mut self,
+        work: impl FnOnce(&dyn Engine, &mut Running) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        work(self.engine.as_ref(), &mut self.running)
+    }
+
+    /// Lets `work` use all networks; books the time as `runs` runs of `network`.
     pub(crate) fn with<T>(
         &mut self,
-        product: &'static str,
-        [network, beside]: [Network; 2],
+        network: Network,
         runs: u32,
         timings: &mut Timings,
-        work: impl FnOnce(&dyn Engine, &mut RunningNetwork, Option<&mut RunningNetwork>) -> Result<T, DecodeError>,
+        work: impl FnOnce(&dyn Engine, &mut Running) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
         let started = self.clock.now();
-        let (mut main, mut other) = (None, None);
-        for (key, running) in &mut self.running {
-            match *key {
-                key if key == network => main = Some(running),
-                key if key == beside => other = Some(running),
-                _ => {}
-            }
-        }
-        let result = work(self.engine.as_ref(), main.ok_or(missing(product, network))?, other);
+        let result = work(self.engine.as_ref(), &mut self.running);
         book(self.clock.as_ref(), &mut self.times, timings, network, started, runs);
         result
     }
 }
 
-fn book(
-    clock: &dyn Clock,
-    times: &mut StepTimes,
-    timings: &mut Timings,
-    network: Network,
-    started: mindeye_config::Moment,
-    runs: u32,
-) {
+fn book(clock: &dyn Clock, times: &mut StepTimes, timings: &mut Timings, network: Network, started: Moment, runs: u32) {
     let took = clock.now().since(started);
     timings.add(network.step(), took);
     times.learn(network, took / runs.max(1));

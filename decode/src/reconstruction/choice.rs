@@ -18,8 +18,7 @@ pub(super) fn similarity(
     retrieval_tokens: &[f32],
     timings: &mut Timings,
 ) -> Result<f64, DecodeError> {
-    let clip = networks.get(Network::ClipImage).ok_or(crate::decoder::missing(PRODUCT, Network::ClipImage))?;
-    let side = clip.input_shape(0)[2];
+    let side = networks.get(PRODUCT, Network::ClipImage)?.input_shape(0)[2];
     let pixels = pixel_values(picture, side);
     let tokens = &networks.run(PRODUCT, Network::ClipImage, &[&pixels], timings)?[0];
     Ok(cosine(tokens, retrieval_tokens))

@@ -9,18 +9,22 @@
 //! its steps.
 
 mod choice;
+mod device;
 mod fields;
 mod round_trip;
 mod setup;
+mod shelf;
 mod tokens;
 
+pub(crate) use device::{DeviceLoops, rehearse};
 pub(crate) use setup::Setup;
 
 use crate::effort::{Effort, Work};
 use crate::noise::Draw;
-use crate::sampler::{Mixer, Walk};
+use crate::sampler::{HostStepper, LoopPlace, Stepper, Walk, first_sample};
 use crate::{DecodeError, Decoder, Network, NoiseSource, Picture, TrialNoise};
-use fields::{PriorBinding, UnetBinding};
+use device::{DeviceLatent, DevicePrior};
+use fields::{PriorField, UnetField};
 use mindeye_config::{LowLevelStart, Timings};
 use mindeye_preprocess::Pattern;
 use std::sync::Arc;
@@ -89,8 +93,8 @@ enum Stage {
     LowLevel,
     RoundTripDecode,
     RoundTripEncode(Vec<f32>),
-    Prior(Box<(Walk, PriorBinding)>),
-    Unet(Box<(Walk, UnetBinding)>),
+    Prior(Walk),
+    Unet(Walk),
     Render,
     Compare(Picture),
     Finished,
@@ -164,8 +168,8 @@ impl Reconstruction {
             Stage::RoundTripEncode(_) => {
                 all.without([Network::Backbone, Network::LowLevel]).less(Network::VaeDecoder, 1)
             }
-            Stage::Prior(walk) => self.setup.work_of_walks(Some(walk.0.progress().0), None),
-            Stage::Unet(walk) => self.setup.work_of_walks(None, Some(walk.0.progress().0)),
+            Stage::Prior(walk) => self.setup.work_of_walks(Some(walk.done()), None),
+            Stage::Unet(walk) => self.setup.work_of_walks(None, Some(walk.done())),
             Stage::Render => self.setup.work_of_rendering(),
             Stage::Compare(_) => Work::of([(Network::ClipImage, 1)]),
             Stage::Finished => Work::default(),
@@ -225,44 +229,46 @@ impl Reconstruction {
     /// Image tokens from noise: the candidate's own.
     fn begin_candidate(&mut self, decoder: &Decoder) -> Result<Progress, DecodeError> {
         self.steps = 0;
-        let engine = decoder.networks.engine.as_ref();
+        let networks = &decoder.networks;
         let shape = [1, decoder.dimensions.tokens, decoder.dimensions.token_dim];
-        let binding = PriorBinding::new(engine, &shape, &self.brain.tokens)?;
-        let plan = self.setup.prior.clone();
-        let walk = Walk::start(engine, plan, &shape, None, self.source().as_ref(), Draw::PriorStart)?;
-        self.go(Stage::Prior(Box::new((walk, binding))))
+        let (plan, noise, brain) = (self.setup.prior.clone(), self.source(), &self.brain.tokens);
+        let first = first_sample(plan.start, brain.len(), None, noise.as_ref(), Draw::PriorStart);
+        let stepper: Box<dyn Stepper> = match self.setup.prior_loop {
+            LoopPlace::Device => Box::new(DevicePrior::start(networks, &plan, &first, brain, noise.as_ref())?),
+            LoopPlace::Host => {
+                let field = PriorField::new(networks.engine.as_ref(), &shape, brain)?;
+                Box::new(HostStepper::new(field, &shape, first, noise))
+            }
+        };
+        self.go(Stage::Prior(Walk::new(plan, stepper)))
     }
 
-    fn step_prior(
-        &mut self,
-        decoder: &mut Decoder,
-        mut walk: Box<(Walk, PriorBinding)>,
-    ) -> Result<Progress, DecodeError> {
-        let source = self.source();
-        let (timings, only) = (&mut self.timings, [Network::Prior, Network::Prior]);
-        decoder.networks.with(PRODUCT, only, 1, timings, |engine, prior, _| {
-            let (walk, binding) = &mut *walk;
-            walk.step(engine, &mut binding.field(prior), Mixer::Host, source.as_ref())
-        })?;
-        if !walk.0.is_finished() {
+    fn step_prior(&mut self, decoder: &mut Decoder, mut walk: Walk) -> Result<Progress, DecodeError> {
+        decoder.networks.with(Network::Prior, 1, &mut self.timings, |engine, running| walk.step(engine, running))?;
+        if !walk.is_finished() {
             return self.go(Stage::Prior(walk));
         }
-        let predicted = walk.0.sample(decoder.networks.engine.as_ref(), Network::Prior)?;
+        let predicted = walk.sample(decoder.networks.engine.as_ref())?;
         let scale = self.setup.token_scale(decoder.dimensions.token_dim);
         self.image_tokens = tokens::normalised(&predicted, scale, decoder.dimensions.token_dim);
         self.begin_diffusion(decoder)
     }
 
     fn begin_diffusion(&mut self, decoder: &Decoder) -> Result<Progress, DecodeError> {
-        let engine = decoder.networks.engine.as_ref();
+        let networks = &decoder.networks;
         let [channels, height, width] = decoder.dimensions.latent;
-        let binding = UnetBinding::new(engine, &decoder.networks, &self.image_tokens)?;
-        let source = self.source();
-        let clean = self.clean_latent(decoder.dimensions.latent_scale, source.as_ref());
-        let plan = self.setup.latent.clone();
-        let shape = [1, channels, height, width];
-        let walk = Walk::start(engine, plan, &shape, clean.as_deref(), source.as_ref(), Draw::LatentStart)?;
-        self.go(Stage::Unet(Box::new((walk, binding))))
+        let (plan, noise, tokens) = (self.setup.latent.clone(), self.source(), &self.image_tokens);
+        let clean = self.clean_latent(decoder.dimensions.latent_scale, noise.as_ref());
+        let count = channels * height * width;
+        let first = first_sample(plan.start, count, clean.as_deref(), noise.as_ref(), Draw::LatentStart);
+        let stepper: Box<dyn Stepper> = match self.setup.latent_loop {
+            LoopPlace::Device => Box::new(DeviceLatent::start(networks, &first, tokens)?),
+            LoopPlace::Host => {
+                let field = UnetField::new(networks, tokens)?;
+                Box::new(HostStepper::new(field, &[1, channels, height, width], first, noise))
+            }
+        };
+        self.go(Stage::Unet(Walk::new(plan, stepper)))
     }
 
     /// The scaled latent from which diffusion starts, if there is one.
@@ -274,24 +280,14 @@ impl Reconstruction {
         }
     }
 
-    fn step_unet(
-        &mut self,
-        decoder: &mut Decoder,
-        mut walk: Box<(Walk, UnetBinding)>,
-    ) -> Result<Progress, DecodeError> {
-        let source = self.source();
-        let runs = self.setup.unet_runs(walk.0.progress().0);
-        let (timings, pair) = (&mut self.timings, [Network::Unet, Network::Step]);
-        decoder.networks.with(PRODUCT, pair, runs, timings, |engine, unet, graph| {
-            let (walk, binding) = &mut *walk;
-            let mixer = graph.map_or(Mixer::Host, Mixer::Graph);
-            walk.step(engine, &mut binding.field(unet), mixer, source.as_ref())
-        })?;
-        self.steps = walk.0.progress().0;
-        if !walk.0.is_finished() {
+    fn step_unet(&mut self, decoder: &mut Decoder, mut walk: Walk) -> Result<Progress, DecodeError> {
+        let runs = self.setup.unet_runs(walk.done());
+        decoder.networks.with(Network::Unet, runs, &mut self.timings, |engine, running| walk.step(engine, running))?;
+        self.steps = walk.done();
+        if !walk.is_finished() {
             return self.go(Stage::Unet(walk));
         }
-        self.latent = walk.0.sample(decoder.networks.engine.as_ref(), Network::Unet)?;
+        self.latent = walk.sample(decoder.networks.engine.as_ref())?;
         self.go(Stage::Render)
     }
 

@@ -3,7 +3,7 @@
 use super::PRODUCT;
 use crate::decoder::{Networks, missing};
 use crate::effort::{Effort, Work};
-use crate::sampler::{CosineSchedule, Plan, StartFrom, latent_plan, prior_plan};
+use crate::sampler::{CosineSchedule, LoopPlace, Plan, StartFrom, latent_plan, prior_plan};
 use crate::{DecodeError, Network};
 use mindeye_config::{LowLevelStart, SchedulerConfig, TokenScale};
 use std::sync::Arc;
@@ -14,6 +14,8 @@ pub(crate) struct Setup {
     pub(crate) effort: Effort,
     pub(crate) prior: Arc<Plan>,
     pub(crate) latent: Arc<Plan>,
+    pub(crate) prior_loop: LoopPlace,
+    pub(crate) latent_loop: LoopPlace,
     /// Whether a low-level network makes the start.
     pub(crate) starts_from_picture: bool,
     pub(crate) low_level_start: LowLevelStart,
@@ -48,13 +50,15 @@ impl Setup {
             effort,
             prior: Arc::new(prior_plan(&CosineSchedule::new(config.prior.train_timesteps), prior_steps)),
             latent: Arc::new(latent_plan(config, steps, from)),
+            prior_loop: networks.prior_loop(),
+            latent_loop: networks.latent_loop(),
             starts_from_picture,
             low_level_start,
             renderer: renderer(networks, is_full),
             candidates,
             chooses: candidates > 1 && networks.has(Network::ClipImage),
             token_scale: config.prior.token_scale,
-            both_branches: networks.get(Network::Unet).is_some_and(|unet| unet.input_shape(0)[0] == 2),
+            both_branches: networks.unet_takes_both_branches(),
         })
     }
 

@@ -5,11 +5,12 @@
 //! ```
 //!
 //! Every sampler of the method is linear in six tensors (`Mixed`) with numbers that depend on the step alone. So a plan is
-//! data: it can be printed, compared with another program's trace, and walked on the host or by the exporter's `step`
-//! graph on a device. Equations: spec, diffusion section 3, and MindEye section 2.2.
+//! data: it can be printed, compared with another program's trace, and walked on the host (`host`) or by the exporter's
+//! `step` graph on a device (`crate::reconstruction`). Equations: spec, diffusion section 3, and MindEye section 2.2.
 
 mod ddim;
 mod dpm_solver;
+mod host;
 mod plan;
 mod prior;
 mod schedule;
@@ -17,15 +18,25 @@ mod solver;
 mod unipc;
 mod walk;
 
+pub(crate) use host::{Field, HostStepper};
 pub use plan::{MADE, MIXED, Made, Mixed, Plan, PlanStep, Row, Start};
 pub use prior::prior_plan;
 pub use schedule::{CosineSchedule, LatentSchedule};
-pub(crate) use walk::{Field, Mixer, Walk};
+pub(crate) use walk::{Stepper, Walk, first_sample};
 
 use ddim::ddim;
 use dpm_solver::dpm_solver;
 use mindeye_config::{Sampler, SchedulerConfig};
 use unipc::unipc;
+
+/// Where a sampler's tensors are mixed, and so where they are between two steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoopPlace {
+    /// On the host, in f64: the oracle of the other, and as good where the engine computes in host memory anyway.
+    Host,
+    /// In buffers of the engine, by graphs: nothing is downloaded before the last step.
+    Device,
+}
 
 /// From what a latent is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

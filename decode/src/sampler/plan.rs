@@ -118,6 +118,16 @@ impl PlanStep {
         let columns = MIXED - 1;
         Some(std::array::from_fn(|i| self.rows[i / columns].0[i % columns] as f32))
     }
+
+    /// The `[1, 3]` coefficients of the `prior-step` graph: the next sample of sample, output and noise; `None` for a step
+    /// that mixes anything else, as no step of the prior does.
+    #[must_use]
+    pub fn prior_coefficients(&self) -> Option<[f32; 3]> {
+        let next = self.row(Made::NextSample);
+        let history = [Mixed::LastCorrected, Mixed::LastPrediction, Mixed::OlderPrediction];
+        let is_plain = history.into_iter().all(|tensor| next.coefficient(tensor) == 0.0);
+        is_plain.then(|| [Mixed::Sample, Mixed::Output, Mixed::Noise].map(|tensor| next.coefficient(tensor) as f32))
+    }
 }
 
 /// How the first sample is made: `signal` of the clean start plus `noise` of N(0, 1).

@@ -11,6 +11,7 @@
 use super::carried::{Carried, read_carried};
 use super::gallery::copy_gallery;
 use super::golden::{GoldenCase, golden_case, golden_file, hold_to, runtime_case};
+use super::loop_graphs::{loop_goldens, write_loop_graphs};
 use super::manifest::list_files;
 use super::parts::{Parts, copy_parts};
 use super::runtime::Runtime;
@@ -108,6 +109,8 @@ pub fn checkpoint_bundle(
     }
     maker.carried.refuse_strays()?;
     check_chain(&maker.entries, from)?;
+    maker.goldens.extend(loop_goldens(&maker.entries, GOLDEN_SEED));
+    maker.entries.extend(write_loop_graphs(folder, &maker.entries)?);
     write(folder, "golden.safetensors", golden_file(&maker.goldens))?;
     let gallery = from.gallery.map(|gallery| copy_gallery(gallery, folder, &tokens.shape[1..])).transpose()?;
     let scheduler = SchedulerConfig { latent_scale: latent_scale(from.renderer)?, ..SchedulerConfig::default() };

@@ -1,6 +1,7 @@
 //! A bundle without any weights: random networks of the right shapes around the phantom, for wiring and latency work.
 
 use super::golden::{GoldenCase, golden_case, golden_file, runtime_case};
+use super::loop_graphs::{loop_goldens, write_loop_graphs};
 use super::manifest::list_files;
 use super::planted::{SCENES, write_planted, write_random};
 use super::runtime::Runtime;
@@ -198,6 +199,8 @@ fn write_networks(
             }
         }
     }
+    goldens.extend(loop_goldens(&entries, init.seed));
+    entries.extend(write_loop_graphs(folder, &entries)?);
     Ok((entries, goldens))
 }
 

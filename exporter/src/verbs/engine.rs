@@ -63,8 +63,8 @@ pub fn compile_engines(request: &EngineRequest<'_>, progress: &mut Progress<'_>)
     Ok(EnginesReport { target: request.target, engines })
 }
 
-/// Networks that `--precision fp16` leaves in float32: the sampler's step adds up a whole trajectory.
-const FLOAT32_ALWAYS: [&str; 1] = ["step"];
+/// Networks that `--precision fp16` leaves in float32: the samplers' steps add up a whole trajectory.
+const FLOAT32_ALWAYS: [&str; 3] = ["step", "prior-step", "branches"];
 
 fn compile_network(request: &EngineRequest<'_>, network: &NetworkEntry) -> Result<EngineEntry, ExportError> {
     let graph = request.bundle.join(&network.path);
