@@ -139,6 +139,8 @@ pub struct EngineConfig {
     pub kind: EngineKind,
     /// Threads inside a network; 0 takes all cores but one.
     pub threads: usize,
+    /// On an NVIDIA GPU: runs are captured once and replayed, which spares the launch of a thousand kernels.
+    pub cuda_graphs: bool,
     /// Mock only: each run takes this many milliseconds.
     pub mock_delay_ms: f64,
     /// Mock only: what goes wrong, and when.
@@ -232,7 +234,13 @@ impl Default for JournalConfig {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { kind: EngineKind::OnnxruntimeCpu, threads: 0, mock_delay_ms: 0.0, mock_fault: Vec::new() }
+        Self {
+            kind: EngineKind::OnnxruntimeCpu,
+            threads: 0,
+            cuda_graphs: true,
+            mock_delay_ms: 0.0,
+            mock_fault: Vec::new(),
+        }
     }
 }
 

@@ -56,19 +56,19 @@ pub fn start(config: &EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
     match config.kind {
         EngineKind::Mock => Ok(Box::new(MockEngine::new(MockPlan::of(config)))),
         EngineKind::OnnxruntimeCpu => Ok(Box::new(OnnxRuntime::on_cpu(config.threads)?)),
-        EngineKind::OnnxruntimeCuda => start_cuda(),
+        EngineKind::OnnxruntimeCuda => start_cuda(config),
         EngineKind::TensorrtRtx => start_rtx(),
         kind @ EngineKind::Tensorrt => Err(EngineError::NotInThisVersion { kind }),
     }
 }
 
 #[cfg(feature = "onnxruntime-cuda")]
-fn start_cuda() -> Result<Box<dyn Engine>, EngineError> {
-    Ok(Box::new(OnnxRuntimeCuda::start(CudaOptions::default())?))
+fn start_cuda(config: &EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(OnnxRuntimeCuda::start(CudaOptions { device: 0, cuda_graphs: config.cuda_graphs })?))
 }
 
 #[cfg(not(feature = "onnxruntime-cuda"))]
-fn start_cuda() -> Result<Box<dyn Engine>, EngineError> {
+fn start_cuda(_: &EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
     Err(EngineError::NotInThisBuild { kind: EngineKind::OnnxruntimeCuda, feature: "onnxruntime-cuda" })
 }
 

@@ -14,7 +14,7 @@ const REQUIRED: &str = "MINDEYE_GPU_REQUIRED";
 
 /// The engine, or `None` after its refusal was held to name it and was printed.
 fn engine(kind: EngineKind) -> Option<Box<dyn Engine>> {
-    match start(&EngineConfig { kind, ..EngineConfig::default() }) {
+    match start(&EngineConfig { kind, cuda_graphs: false, ..EngineConfig::default() }) {
         Ok(engine) => Some(engine),
         Err(refusal) => {
             assert!(refusal.is_unavailable(), "{refusal}");

@@ -57,7 +57,7 @@ pub(crate) fn daemon() -> DaemonConfig {
         results,
         http,
         journal,
-        engine: EngineConfig { kind, threads, mock_delay_ms, mock_fault: _ },
+        engine: EngineConfig { kind, threads, cuda_graphs, mock_delay_ms, mock_fault: _ },
         deadline: DeadlineConfig { decode_after_s, deadline_s: _, guard_ms },
         trial,
     } = DaemonConfig::default();
@@ -71,7 +71,7 @@ pub(crate) fn daemon() -> DaemonConfig {
     };
     let session = Some(session());
     let fault = MockFault { network: "unet".into(), run: Some(3), kind: MockFaultKind::Slow, ms: 500.0 };
-    let engine = EngineConfig { kind, threads, mock_delay_ms, mock_fault: vec![fault] };
+    let engine = EngineConfig { kind, threads, cuda_graphs, mock_delay_ms, mock_fault: vec![fault] };
     DaemonConfig { session, allow_estimator_mismatch, volumes, source, results, http, journal, engine, deadline, trial }
 }
 

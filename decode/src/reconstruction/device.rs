@@ -98,16 +98,31 @@ impl PriorBuffers {
 
     /// Draws the noise of all steps; 0.8 MB a step at published size.
     fn draw(&mut self, engine: &dyn Engine, plan: &Plan, noise: &dyn NoiseSource) -> Result<(), EngineError> {
-        let mut values = vec![0.0; self.noise.spec().element_count()];
         while self.noises.len() < plan.steps.len() {
             self.noises.push(engine.buffer(self.noise.spec())?);
         }
-        for (at, _) in plan.steps.iter().enumerate().filter(|(_, step)| step.mixes(Mixed::Noise)) {
-            noise.fill(Draw::PriorStep(at as u32), &mut values);
+        let steps = plan.steps.iter().enumerate().filter(|(_, step)| step.mixes(Mixed::Noise)).map(|(at, _)| at);
+        for (at, values) in drawn(noise, steps.collect(), self.noise.spec().element_count()) {
             engine.upload(&mut self.noises[at], &values)?;
         }
         Ok(())
     }
+}
+
+/// The noise of `steps`, `count` numbers each, drawn on as many cores as there are: on one, 3.5 million normal numbers
+/// would take a tenth of a reconstruction.
+fn drawn(noise: &dyn NoiseSource, steps: Vec<usize>, count: usize) -> Vec<(usize, Vec<f32>)> {
+    let mut drawn: Vec<_> = steps.into_iter().map(|at| (at, vec![0.0; count])).collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = drawn.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| {
+        for part in drawn.chunks_mut(share) {
+            scope.spawn(move || {
+                part.iter_mut().for_each(|(at, values)| noise.fill(Draw::PriorStep(*at as u32), values))
+            });
+        }
+    });
+    drawn
 }
 
 impl Stepper for DevicePrior {

@@ -13,10 +13,27 @@ pub(crate) use memory::DeviceMemory;
 use crate::{Buffer, EngineError, TensorSpec};
 use cudarc::driver::{CudaContext, CudaStream, DriverError, sys};
 use mindeye_config::EngineKind;
-use std::sync::Arc;
+#[cfg(feature = "onnxruntime-cuda")]
+use std::sync::RwLockWriteGuard;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// The driver's library, for messages.
 const DRIVER: &str = "libcuda.so.1";
+
+/// While one thread captures a graph, CUDA refuses memory and transfers to every thread of the process, and the capture is
+/// spoiled: who captures holds this alone, everything else shares it.
+static CAPTURE: RwLock<()> = RwLock::new(());
+
+/// For as long as it lives, nobody captures.
+pub(crate) fn while_nobody_captures() -> RwLockReadGuard<'static, ()> {
+    CAPTURE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For as long as it lives, nobody else asks anything of a GPU.
+#[cfg(feature = "onnxruntime-cuda")]
+pub(crate) fn to_capture_alone() -> RwLockWriteGuard<'static, ()> {
+    CAPTURE.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A GPU and its stream.
 pub(crate) struct Device {
@@ -77,6 +94,7 @@ impl Device {
 
     /// A buffer of zeros on this GPU.
     pub(crate) fn buffer(&self, spec: &TensorSpec) -> Result<Buffer, EngineError> {
+        let _shared = while_nobody_captures();
         let memory = DeviceMemory::zeros(self.number, &self.stream, spec.element_count());
         Ok(Buffer::on_device(spec, memory.map_err(self.failed("allocate memory"))?))
     }
@@ -84,12 +102,14 @@ impl Device {
     /// Host to GPU through pinned memory; returns before the GPU has it.
     pub(crate) fn upload(&self, buffer: &mut Buffer, values: &[f32]) -> Result<(), EngineError> {
         buffer.check_length(values.len())?;
+        let _shared = while_nobody_captures();
         buffer.device_mut(self.number)?.upload(&self.stream, values).map_err(self.failed("upload"))
     }
 
     /// GPU to host through pinned memory; waits for all earlier work.
     pub(crate) fn download(&self, buffer: &Buffer, values: &mut [f32]) -> Result<(), EngineError> {
         buffer.check_length(values.len())?;
+        let _shared = while_nobody_captures();
         buffer.device(self.number)?.download(&self.stream, values).map_err(self.failed("download"))
     }
 
@@ -97,6 +117,7 @@ impl Device {
     pub(crate) fn copy(&self, from: &Buffer, to: &mut Buffer) -> Result<(), EngineError> {
         crate::seam::check_copy(from, to)?;
         let from = from.device(self.number)?;
+        let _shared = while_nobody_captures();
         to.device_mut(self.number)?.copy_of(&self.stream, from).map_err(self.failed("copy"))
     }
 

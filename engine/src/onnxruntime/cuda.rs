@@ -10,7 +10,7 @@ mod binding;
 
 use super::check_interface;
 use super::library::{Library, Source, one_line};
-use crate::cuda::Device;
+use crate::cuda::{Device, while_nobody_captures};
 use crate::seam::check_bindings;
 use crate::{Buffer, Engine, EngineError, NetworkFile, Session, Side, TensorSpec};
 use binding::Bound;
@@ -92,7 +92,9 @@ impl Engine for OnnxRuntimeCuda {
             path: network.path.clone(),
             message: one_line(&error),
         };
+        let shared = while_nobody_captures();
         let session = self.compile(network).map_err(refused)?;
+        drop(shared);
         check_interface(network, Side::Input, &network.inputs, session.inputs())?;
         check_interface(network, Side::Output, &network.outputs, session.outputs())?;
         let bound = Bound::new(session, Arc::clone(&self.device), self.options.cuda_graphs).map_err(refused)?;

@@ -28,14 +28,15 @@ pub(super) fn write_network(
     precision: Precision,
 ) -> Result<NetworkEntry, ExportError> {
     let batch = bundle_batch(network);
+    let arithmetic = network.islands().arithmetic(precision);
     let model = model_in(Dialect::Portable, network, state, origin, precision)?;
     let file = file_name(network);
     model.write(&make_folder(folder, "networks")?, &file, INLINE_LIMIT)?;
     Ok(NetworkEntry {
         name: network.name().into(),
         path: format!("networks/{file}"),
-        precision,
-        tolerance: tolerance(network.islands().arithmetic(precision)),
+        precision: arithmetic,
+        tolerance: tolerance(arithmetic),
         inputs: network.inputs(batch),
         outputs: network.outputs(batch),
     })

@@ -31,14 +31,18 @@ struct Arguments {
     /// Runs before them that are not counted.
     #[arg(long, default_value = "5")]
     warm: usize,
-    /// Only the networks, each by itself.
+    /// Every kernel launched by itself, on a GPU.
     #[arg(long)]
-    networks_only: bool,
+    without_cuda_graphs: bool,
+    /// Only this network, by itself; may be given again [default: reconstructions, then every network].
+    #[arg(long)]
+    network: Vec<String>,
 }
 
 fn main() -> Outcome<()> {
     let arguments = Arguments::parse();
-    let config = EngineConfig { kind: arguments.engine, ..EngineConfig::default() };
+    let cuda_graphs = !arguments.without_cuda_graphs;
+    let config = EngineConfig { kind: arguments.engine, cuda_graphs, ..EngineConfig::default() };
     let clock = SystemClock::start();
     let bundle = Bundle::open(&arguments.bundle)?;
     let opened_s = clock.now().since(mindeye_config::Moment(0)).as_secs_f64();
@@ -50,12 +54,12 @@ fn main() -> Outcome<()> {
         "runs": arguments.runs,
     });
     let repeats = Repeats { warm: arguments.warm, runs: arguments.runs };
-    if !arguments.networks_only {
+    if arguments.network.is_empty() {
         let before = gpu_memory_mib();
         report["reconstruction"] = whole::measure(&bundle, start()?, &clock, repeats)?;
         report["memory_mib"] = json!({ "before": before, "with_all_networks": report["reconstruction"]["memory_mib"] });
     }
-    report["networks"] = networks::measure(&arguments.bundle, &bundle, start()?.as_ref(), clock.as_ref(), repeats)?;
+    report["networks"] = networks::measure(&bundle, &arguments.network, start()?.as_ref(), clock.as_ref(), repeats)?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
 }

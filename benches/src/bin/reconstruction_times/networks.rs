@@ -9,16 +9,18 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 pub(crate) fn measure(
-    folder: &Path,
     bundle: &Bundle,
+    names: &[String],
     engine: &dyn Engine,
     clock: &dyn Clock,
     repeats: Repeats,
 ) -> Outcome<Value> {
+    let folder = bundle.dir.as_path();
     let bytes = std::fs::read(folder.join("golden.safetensors"))?;
     let golden = SafeTensors::deserialize(&bytes)?;
     let mut rows = Vec::new();
-    for entry in &bundle.manifest.network {
+    let wanted = |entry: &&NetworkEntry| names.is_empty() || names.contains(&entry.name);
+    for entry in bundle.manifest.network.iter().filter(wanted) {
         rows.push(measure_one(folder, entry, &golden, engine, clock, repeats)?);
     }
     Ok(Value::Array(rows))

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "addresses of device memory cross to the library")]
 
 use super::one_line;
-use crate::cuda::Device;
+use crate::cuda::{Device, to_capture_alone, while_nobody_captures};
 use crate::{Buffer, EngineError, NetworkFile, TensorSpec};
 use ort::AsPointer;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
@@ -17,6 +17,13 @@ use std::sync::Arc;
 const MOST_GRAPHS: usize = 8;
 /// The annotation with which a run is neither captured nor replayed.
 const UNCAPTURED: i32 = -1;
+
+/// The graph of a run.
+#[derive(Clone, Copy)]
+struct Capture {
+    graph: i32,
+    is_new: bool,
+}
 
 /// `provider`, computing on the stream of `device`.
 pub(super) fn on_stream_of(provider: ort::ep::CUDA, device: &Device) -> ort::ep::CUDA {
@@ -102,9 +109,13 @@ impl Bound {
 
     fn compute(&mut self) -> ort::Result<()> {
         let mut options = RunOptions::new()?;
-        if let Some(graph) = self.graph() {
-            options.set("gpu_graph_id", graph.to_string())?;
+        let capture = self.graph();
+        if let Some(capture) = capture {
+            options.set("gpu_graph_id", capture.graph.to_string())?;
         }
+        // The library captures within the first run of a graph.
+        let alone = capture.is_some_and(|capture| capture.is_new).then(to_capture_alone);
+        let _shared = alone.is_none().then(while_nobody_captures);
         let run = ort::api().RunWithBinding;
         // SAFETY: session, options and binding are live objects of this library, made for each other; without the option
         // that says otherwise the run ends after its work on the stream.
@@ -112,15 +123,15 @@ impl Bound {
     }
 
     /// A captured graph reads and writes the addresses it was captured with, so that each set of them has its own.
-    fn graph(&mut self) -> Option<i32> {
+    fn graph(&mut self) -> Option<Capture> {
         let graphs = self.graphs.as_mut()?;
         let next = i32::try_from(graphs.len()).unwrap_or(i32::MAX);
         match graphs.get(&self.addresses) {
-            Some(&graph) => Some(graph),
-            None if graphs.len() == MOST_GRAPHS => Some(UNCAPTURED),
+            Some(&graph) => Some(Capture { graph, is_new: false }),
+            None if graphs.len() == MOST_GRAPHS => Some(Capture { graph: UNCAPTURED, is_new: false }),
             None => {
                 graphs.insert(self.addresses.clone(), next);
-                Some(next)
+                Some(Capture { graph: next, is_new: true })
             }
         }
     }
