@@ -19,7 +19,7 @@ pub(crate) fn measure(
 ) -> Outcome<Value> {
     let (mut decoder, report) = Decoder::warm_up(bundle, engine, Arc::clone(clock))?;
     eprintln!("{report}");
-    let (mut whole, mut steps, mut pictures) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let (mut whole, mut steps, mut between, mut pictures) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), Vec::new());
     for run in 0..repeats.warm + repeats.runs {
         let (took, parts, picture) = reconstruct(&mut decoder, bundle, clock.as_ref())?;
         pictures.push(picture);
@@ -27,25 +27,38 @@ pub(crate) fn measure(
             continue;
         }
         whole.push(took.as_secs_f64() * 1e3);
-        for (step, taken) in parts {
+        let mut after: BTreeMap<_, f64> = BTreeMap::new();
+        for Part { step, taken, rest } in parts {
             steps.entry(step.key()).or_insert_with(Vec::new).push(taken.as_secs_f64() * 1e3);
+            *after.entry(step.key()).or_default() += rest.as_secs_f64() * 1e3;
+        }
+        for (step, rest) in after {
+            between.entry(step).or_insert_with(Vec::new).push(rest);
         }
     }
-    let steps: BTreeMap<_, _> = steps.into_iter().map(|(step, taken)| (step, figures(&taken))).collect();
+    let table = |rows: BTreeMap<&'static str, Vec<f64>>| -> BTreeMap<_, _> {
+        rows.into_iter().map(|(step, taken)| (step, figures(&taken))).collect()
+    };
     Ok(json!({
         "whole": figures(&whole),
-        "steps": steps,
+        "steps": table(steps),
+        "beside_the_networks_in_all": table(between),
         "memory_mib": gpu_memory_mib(),
         "largest_difference_between_equal_runs": largest_difference(&pictures),
     }))
 }
 
-/// One trial, always the same: its time, that of each step, and its picture.
-fn reconstruct(
-    decoder: &mut Decoder,
-    bundle: &Bundle,
-    clock: &dyn Clock,
-) -> Outcome<(Duration, Vec<(Step, Duration)>, Vec<u8>)> {
+/// One step of a reconstruction.
+struct Part {
+    step: Step,
+    /// In networks.
+    taken: Duration,
+    /// Beside them: drawing noise, moving numbers, making the picture.
+    rest: Duration,
+}
+
+/// One trial, always the same: its time, its steps, and its picture.
+fn reconstruct(decoder: &mut Decoder, bundle: &Bundle, clock: &dyn Clock) -> Outcome<(Duration, Vec<Part>, Vec<u8>)> {
     let noise = TrialNoise {
         bundle: bundle.hash.clone(),
         seed: 1,
@@ -59,9 +72,11 @@ fn reconstruct(
     let mut reconstruction = decoder.begin(&Pattern(voxels), Effort::Full, noise)?;
     let mut parts = Vec::new();
     loop {
-        let before = reconstruction.timings().clone();
+        let (before, start) = (reconstruction.timings().clone(), clock.now());
         let progress = reconstruction.step(decoder)?;
-        parts.extend(added(&before, reconstruction.timings()));
+        let took = clock.now().since(start);
+        let part = added(&before, reconstruction.timings());
+        parts.extend(part.map(|(step, taken)| Part { step, taken, rest: took.saturating_sub(taken) }));
         if let Progress::Picture(candidate) = progress {
             return Ok((clock.now().since(begun), parts, candidate.picture.rgb().to_vec()));
         }
@@ -69,9 +84,9 @@ fn reconstruct(
 }
 
 /// What a step of the reconstruction added.
-fn added(before: &Timings, after: &Timings) -> Vec<(Step, Duration)> {
+fn added(before: &Timings, after: &Timings) -> Option<(Step, Duration)> {
     let grown = |(step, taken): (Step, Duration)| (step, taken - before.get(step).unwrap_or_default());
-    after.iter().map(grown).filter(|(_, taken)| !taken.is_zero()).collect()
+    after.iter().map(grown).find(|(_, taken)| !taken.is_zero())
 }
 
 /// Between the first picture and any other, in levels of 255: 0 on an engine that gives equal bytes.

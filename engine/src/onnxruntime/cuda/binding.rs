@@ -12,6 +12,7 @@ use ort::value::{Shape, TensorRefMut};
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 /// Sets of addresses that a session keeps a captured graph for; a loop that swaps two buffers needs two.
 const MOST_GRAPHS: usize = 8;
@@ -38,8 +39,8 @@ pub(super) struct Bound {
     session: Session,
     memory: MemoryInfo<'static>,
     addresses: Vec<*mut c_void>,
-    /// The graph of each set of addresses, where runs are captured.
-    graphs: Option<HashMap<Vec<*mut c_void>, i32>>,
+    /// The graph of each set of addresses, where runs are captured; the library keeps graphs for each thread.
+    graphs: Option<HashMap<(ThreadId, Vec<*mut c_void>), i32>>,
     device: Arc<Device>,
 }
 
@@ -122,15 +123,17 @@ impl Bound {
         unsafe { ort::Error::result_from_status(run(self.session.ptr_mut(), options.ptr(), self.binding.ptr())) }
     }
 
-    /// A captured graph reads and writes the addresses it was captured with, so that each set of them has its own.
+    /// A captured graph reads and writes the addresses it was captured with, so that each set of them has its own. A
+    /// session that moves to another thread captures again there.
     fn graph(&mut self) -> Option<Capture> {
         let graphs = self.graphs.as_mut()?;
         let next = i32::try_from(graphs.len()).unwrap_or(i32::MAX);
-        match graphs.get(&self.addresses) {
+        let key = (std::thread::current().id(), self.addresses.clone());
+        match graphs.get(&key) {
             Some(&graph) => Some(Capture { graph, is_new: false }),
             None if graphs.len() == MOST_GRAPHS => Some(Capture { graph: UNCAPTURED, is_new: false }),
             None => {
-                graphs.insert(self.addresses.clone(), next);
+                graphs.insert(key, next);
                 Some(Capture { graph: next, is_new: true })
             }
         }
