@@ -16,6 +16,7 @@ use super::solve::dot;
 use super::statistics::{LagOne, Statistics, blocks};
 use super::whitened::Whitening;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 const HUNDREDTHS: f64 = 100.0;
@@ -138,6 +139,7 @@ impl Systems {
         let places: Vec<usize> = (0..PLACES).filter(|place| used[*place]).collect();
         let rhos: Vec<f64> = places.iter().map(|place| rho_at(*place)).collect();
         let slots = model.of_moments(&vec![1.0; model.terms.len()]);
+        let sources = sources(model, &slots);
         let mut systems = Self {
             weights: slots.into_iter().map(|(slot, _)| (slot, [0.0; PLACES])).collect(),
             newest: [0.0; PLACES],
@@ -147,8 +149,8 @@ impl Systems {
             let penalty: f64 = whitening.ridge.iter().zip(&w).map(|(ridge, w)| ridge * w * w).sum();
             systems.variance[place] = w.last().map_or(f64::NAN, |last| last - penalty);
             systems.newest[place] = dot(&w, &whitening.newest);
-            for (entry, (_, weight)) in systems.weights.iter_mut().zip(model.of_moments(&w)) {
-                entry.1[place] = weight;
+            for (at, factor, term) in &sources {
+                systems.weights[*at].1[place] += factor * w[*term];
             }
         }
         systems
@@ -175,6 +177,15 @@ impl Systems {
         }
         betas
     }
+}
+
+/// (place among `slots`, factor, term) of every moment that a term is made of.
+fn sources(model: &Model, slots: &[(usize, f64)]) -> Vec<(usize, f64, usize)> {
+    let place: BTreeMap<usize, usize> = slots.iter().enumerate().map(|(at, (slot, _))| (*slot, at)).collect();
+    let of_term = |(term, moments): (usize, &Vec<(usize, f64)>)| -> Vec<(usize, f64, usize)> {
+        moments.iter().map(|(slot, factor)| (place[slot], *factor, term)).collect()
+    };
+    model.terms.iter().map(|term| &term.moments).enumerate().flat_map(of_term).collect()
 }
 
 fn rho_at(place: usize) -> f64 {
