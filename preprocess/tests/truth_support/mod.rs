@@ -198,7 +198,11 @@ fn forward(lower: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
 /// The recipe that ships for a real session, at the study's lags.
 pub(crate) fn preset() -> PreprocessConfig {
     let text = include_str!("../../../config/preprocess/ridge-lsa.toml");
-    PreprocessConfig { revision_lags_s: LAGS_S.to_vec(), motion: MotionConfig::default(), ..toml::from_str(text).unwrap() }
+    PreprocessConfig {
+        revision_lags_s: LAGS_S.to_vec(),
+        motion: MotionConfig::default(),
+        ..toml::from_str(text).unwrap()
+    }
 }
 
 /// Every estimate of the study: name and recipe. The last is the default.
