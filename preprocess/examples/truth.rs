@@ -47,7 +47,7 @@ fn study(pairs: u64) -> Value {
     }
     json!({
         "what": "single-trial betas of simulated runs: correlation over trials with the true amplitudes (r) and between two runs of the same scenes in other orders (again), mean over voxels, half of its 95 % interval over voxels and runs; lists go by lag and end with the whole run, which a window has not; bound: the best linear estimate that knows response, noise, drift and motion statistics and no later volume",
-        "how": "60 trials of 3 s, 100 voxels, SFNR 70, AR(1) noise of 0.4, drift of 1 %, responses of 1 % SD around 0.5 %; Glover's response assumed, the true one stretched; motion-6 and cosines of 0.01 Hz in every GLM; first and last 5 trials left out",
+        "how": "60 trials of 3 s, 100 voxels, SFNR 70, AR(1) noise of 0.4, drift of 1 %, responses of 1 % SD around 0.5 %; Glover's response assumed, the true one stretched; motion-6; cosines of 0.01 Hz in LSS and LSA, ridge-LSA as config/preprocess/ridge-lsa.toml has it; first and last 5 trials left out",
         "lags_s": LAGS_S,
         "pairs_of_runs": pairs,
         "conditions": conditions,
