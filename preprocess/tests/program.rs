@@ -4,6 +4,7 @@ mod program_support;
 
 use mindeye_config::{BetaConfig, PreprocessConfig};
 use mindeye_preprocess::{Event, Mask, RawVolume, RunPreprocessor, VoxelType, ZscoreTable, read_bold};
+use ndarray::Array2;
 use program_support::{Room, TR_S, VOLUMES, betas, json, recipe, value, volumes};
 use serde_json::Value;
 use std::process::Command;
@@ -169,6 +170,28 @@ fn the_flag_beats_the_recipe_beats_the_sidecar_and_both_others_are_named() {
     assert_eq!(summary["tr_s"], 1.5);
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("TR 1.5 s by the configuration; the sidecar says 2 s"), "{told}");
+}
+
+/// Betas are 100 / mean times the bump of 1 + voxel, up for trials 0 and 2 and down for trial 1: a truth of +1, −1, +1 is met.
+#[test]
+fn accuracy_against_lag_is_told_where_the_truth_is_given() {
+    let room = Room::new();
+    let shown: [f32; 4] = [1.0, -1.0, 1.0, 0.0];
+    let truth = Array2::from_shape_fn((4, 20), |(trial, voxel)| shown[trial] * (1.0 + voxel as f32));
+    ndarray_npy::write_npy(room.path("truth.npy"), &truth).unwrap();
+    std::fs::write(room.path("lags.toml"), recipe("", "").replace("[7.5]", "[6.0, 7.5]")).unwrap();
+    let out = room.succeed(&["--config", "lags.toml", "--truth", "truth.npy"]);
+    let told = json(&out.join("betas.json"))["accuracy_against_truth"].clone();
+    let lags: Vec<&Value> = told.as_array().unwrap().iter().map(|row| &row["lag_s"]).collect();
+    // A window knows no whole run: its ring has forgotten the first volumes by then.
+    assert_eq!(lags, [6.0, 7.5], "{told}");
+    for row in told.as_array().unwrap() {
+        assert_eq!((&row["trials"], &row["voxels"]), (&4.into(), &20.into()), "{row}");
+        // 0.8: the bump of the lowest voxels is no larger than their slow wave.
+        assert!(row["r"].as_f64().unwrap() > 0.8, "{row}");
+    }
+    let report = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(report.contains("How near the truth, and how soon?"));
 }
 
 /// What the filters of a recipe do is in the betas, in the written run and in the report's words.

@@ -39,6 +39,13 @@ fn every_bad_input_has_its_status_one_line_and_leaves_nothing_behind() {
             "--decode-after-s: 6 s is",
         ),
         (
+            "truth of another run",
+            &|room| ndarray_npy::write_npy(room.path("t.npy"), &ndarray::Array2::<f32>::zeros((3, 20))).unwrap(),
+            &["--truth", "t.npy"],
+            65,
+            "--truth t.npy: holds [3, 20] numbers, the events and the mask have [4, 20]",
+        ),
+        (
             "decoded too early",
             &|_| (),
             &["--decode-after-s", "6"],
