@@ -159,7 +159,7 @@ impl Systems {
     /// β = wᵀ m_ρ; NaN, which the caller counts, where whitening left the trial undetermined.
     fn betas(&self, rho: &[u8], statistics: &Statistics, lag_one: &LagOne) -> Vec<f64> {
         let mut betas = vec![0.0; rho.len()];
-        let (mut now, mut lagged) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let (mut now, mut lagged, mut own) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
         for block in blocks(rho.len(), BLOCK) {
             let (out, places) = (&mut betas[block.clone()], &rho[block.clone()]);
             for (at, place) in places.iter().enumerate() {
@@ -169,9 +169,11 @@ impl Systems {
             }
             for (slot, weights) in &self.weights {
                 let (m, e) = (&statistics.moments(*slot)[block.clone()], &lag_one.moments[*slot][block.clone()]);
-                let factors = now.iter().zip(&lagged).zip(places);
-                for (((out, m), e), ((now, lagged), place)) in out.iter_mut().zip(m).zip(e).zip(factors) {
-                    *out += weights[usize::from(*place)] * (now * m - lagged * e);
+                // Each voxel's own weight first: what is left then runs in the processor's vectors.
+                own.iter_mut().zip(places).for_each(|(own, place)| *own = weights[usize::from(*place)]);
+                let factors = now.iter().zip(&lagged).zip(&own);
+                for (((out, m), e), ((now, lagged), own)) in out.iter_mut().zip(m).zip(e).zip(factors) {
+                    *out += own * (now * m - lagged * e);
                 }
             }
         }
