@@ -39,6 +39,7 @@ fn cases() -> Vec<(&'static str, PreprocessConfig)> {
         ("lsa ordinary motion-6", of(Lsa, Ordinary, Motion6)),
         ("ridge-lsa ordinary motion-6", of(RidgeLsa, Ordinary, Motion6)),
         ("ridge-lsa ar1 motion-6", of(RidgeLsa, Ar1, Motion6)),
+        ("ridge-lsa ar1 friston-24", of(RidgeLsa, Ar1, Friston24)),
     ]
 }
 

@@ -147,7 +147,7 @@ fn ridge() -> f64 {
 }
 
 fn ridge_drift() -> f64 {
-    4.0
+    8.0
 }
 
 fn ridge_motion() -> f64 {

@@ -6,7 +6,7 @@ use crate::moments::finite_or_zero;
 use crate::motion::Motion;
 use crate::zscore::require_equal;
 use crate::{Pattern, PreprocessError, RunPlan, RunningMoments, Stage};
-use mindeye_config::{NoiseConfig, PreprocessConfig};
+use mindeye_config::{BetaConfig, BetaKind, NoiseConfig, PreprocessConfig};
 
 /// The newest volume's residual of the cumulative nuisance model, in SDs of the baseline's residuals.
 ///
@@ -96,7 +96,9 @@ impl ResidualStream {
             });
         }
         let planned_s = plan.volumes.map_or(recipe.drift.planned_s, |volumes| f64::from(volumes.max(1)) * tr_s);
-        let recipe = PreprocessConfig { noise: NoiseConfig::default(), ..recipe.clone() };
+        // No trials and no priors, whatever the betas of the same recipe have.
+        let beta = BetaConfig { kind: BetaKind::Lss, ..BetaConfig::default() };
+        let recipe = PreprocessConfig { noise: NoiseConfig::default(), beta, ..recipe.clone() };
         let no_trials = Responses::Same(DoubleGamma::SPM);
         Ok(Self {
             slice_reference: recipe.slice_reference,

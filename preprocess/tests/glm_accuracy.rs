@@ -20,8 +20,8 @@ fn accuracy(pair: &Pair, name: &str) -> Vec<f64> {
 }
 
 #[test]
-fn ridge_lsa_with_ar1_noise_is_the_best_at_every_lag_when_the_response_is_as_assumed_or_slow() {
-    for (interval_s, tr_s, stretch) in [(6.0, 1.5, 1.0), (4.0, 1.5, 1.0), (6.0, 1.5, 1.2)] {
+fn the_shipped_recipe_is_the_best_at_every_lag_whether_the_response_is_fast_slow_or_as_assumed() {
+    for (interval_s, tr_s, stretch) in [(6.0, 1.5, 1.0), (4.0, 1.5, 1.0), (6.0, 1.5, 1.2), (4.0, 1.5, 0.8)] {
         let pair = Pair::new(interval_s, tr_s, stretch, 1);
         let default = accuracy(&pair, "ridge-LSA AR(1)");
         for other in ["window", "LSS", "LSA", "ridge-LSA"] {
@@ -49,8 +49,8 @@ fn no_estimate_beats_the_bound_and_the_default_comes_within_a_tenth_of_it() {
     }
     let share = ours[TWELVE] / ours[WHOLE];
     let possible = bound[TWELVE] / bound[WHOLE];
-    // 0.04 below the best observer's own share: the study has 0.01 to 0.04.
-    assert!(share > possible - 0.04, "at 12 s {share} of the whole run, the best observer {possible}");
+    // 0.02 below the best observer's own share: the study has 0 to 0.012 where the response is as assumed.
+    assert!(share > possible - 0.02, "at 12 s {share} of the whole run, the best observer {possible}");
 }
 
 #[test]

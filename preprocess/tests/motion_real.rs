@@ -2,10 +2,10 @@
 
 mod motion_support;
 
-use mindeye_preprocess::motion::{Motion, MotionCorrector, MotionSettings, Rigid, centre_mm};
+use mindeye_preprocess::motion::{Motion, MotionCorrector, MotionSettings, Objection, Rigid, centre_mm, register};
 use mindeye_preprocess::phantom::head;
 use mindeye_preprocess::resample::{Affine, Volume};
-use mindeye_preprocess::{Grid, Mask, RawVolume, read_bold};
+use mindeye_preprocess::{Grid, Mask, RawVolume, VoxelType, read_bold};
 use motion_support::int16;
 use std::path::PathBuf;
 
@@ -64,6 +64,23 @@ fn taps(place: f64) -> Vec<(isize, f64)> {
     let taps: Vec<_> = (first - REACH + 1..=first + REACH).map(weight).collect();
     let sum: f64 = taps.iter().map(|(_, w)| w).sum();
     taps.into_iter().map(|(n, w)| (n, w / sum)).collect()
+}
+
+/// Left and right exchanged, a real head is nearly itself: 0.975 where two volumes of its run reach 0.9999.
+#[test]
+fn a_real_head_and_its_mirror_image_are_told_apart() {
+    let Some((grid, values)) = mean_volume() else {
+        eprintln!("skipped: no fsl_feeds_fmri in ../shared/data or MINDEYE_SHARED_DATA");
+        return;
+    };
+    let bytes: Vec<u8> = values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect();
+    let raw = RawVolume::new(VoxelType::Float32, values.len(), &bytes).unwrap();
+    let head = Volume::from_raw(grid, raw).unwrap();
+    let right = register(&head, &head, &MotionSettings::default()).unwrap();
+    assert!(right.go() && right.mirrored_correlation < 0.98, "{right:?}");
+    let wrong = register(&head, &head.mirrored(), &MotionSettings::default()).unwrap();
+    let told = |objection: &Objection| matches!(objection, Objection::Mirrored { .. });
+    assert!(wrong.objections.iter().any(told) && wrong.estimate.correlation > 0.95, "{wrong:?}");
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 mod motion_support;
 
+use mindeye_preprocess::PreprocessError;
 use mindeye_preprocess::motion::{Motion, MotionSettings, Objection, register};
 use mindeye_preprocess::phantom::Phantom;
 use mindeye_preprocess::resample::Volume;
-use mindeye_preprocess::{Grid, PreprocessError};
 use motion_support::{Scan, axial, error_mm, int16};
 
 const DEGREES_15: f64 = 0.261_8;
@@ -54,16 +54,21 @@ fn a_wrong_head_is_a_no_go_with_its_reason() {
     }
 }
 
-/// The limit of the quality number, held here so that nobody believes more of it: left and right exchanged still
-/// correlates far better than a wrong head, though less than the right one.
 #[test]
-fn a_mirrored_head_lies_between_right_and_wrong() {
+fn a_header_that_exchanges_left_and_right_is_a_no_go() {
     let scan = Scan::new(axial([64, 64, 36], 3.0), 70.0);
-    let mut mirrored: Grid = scan.grid.clone();
-    (mirrored.affine[0][0], mirrored.affine[0][3]) = (-scan.grid.affine[0][0], -scan.grid.affine[0][3]);
-    let volume = Volume::from_raw(mirrored, int16(&scan.reference)).unwrap();
-    let found = register(&scan.volume_of(&scan.reference), &volume, &MotionSettings::default()).unwrap();
-    assert!((0.9..0.995).contains(&found.estimate.correlation), "{found:?}");
+    let reference = scan.volume_of(&scan.reference);
+    for case in [[0.0; 6], [11.0, 11.0, -12.0, -DEGREES_15, -DEGREES_15, -DEGREES_15]] {
+        let volume = scan.volume_of(&scan.volume(Motion(case), 1));
+        let right = register(&reference, &volume, &MotionSettings::default()).unwrap();
+        // 0.017 lies between the head and its mirror image; the rule wants 0.005.
+        assert!(right.go() && right.mirrored_correlation < right.estimate.correlation - 0.01, "{case:?}: {right:?}");
+        let found = register(&reference, &volume.mirrored(), &MotionSettings::default()).unwrap();
+        let told = |objection: &Objection| matches!(objection, Objection::Mirrored { .. });
+        assert!(found.objections.iter().any(told), "{case:?}: {found:?}");
+        // The correlation alone would have let it pass.
+        assert!(found.estimate.correlation > 0.95 && !found.go(), "{case:?}: {found:?}");
+    }
 }
 
 #[test]

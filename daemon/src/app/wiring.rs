@@ -125,6 +125,7 @@ impl<'a> Wiring<'a> {
             deadline_s: self.config.deadline.deadline_s,
             decode_after_s: self.config.deadline.decode_after_s,
             stale_after_s: self.config.http.stale_after_s,
+            recipe: self.bundle.recipe.clone(),
             feedback: self.feedback.clone(),
             results_file,
         })

@@ -34,7 +34,10 @@ fn voxels(value: f32) -> Vec<u8> {
 }
 
 fn event(trial: u32, onset_s: f64) -> EventMessage {
-    EventMessage { run: name("a"), event: EventFields { onset_s, duration_s: 3.0, trial, image: None } }
+    EventMessage {
+        run: name("a"),
+        event: EventFields { onset_s, duration_s: 3.0, trial, image: None, condition: None },
+    }
 }
 
 fn open() -> Intake {

@@ -255,7 +255,7 @@ impl Router {
     fn tell_stimulus(&self, message: &EventMessage) {
         let Some(run) = self.run.clone() else { return };
         let (trial, image) = (message.event.trial, message.event.image.clone());
-        self.tell(PublishEvent::Stimulus { run, trial, image });
+        self.tell(PublishEvent::Stimulus { run, trial, image, condition: message.event.condition });
     }
 
     fn ready(&self, run: &Name, next_index: u32) -> Reply {

@@ -1,6 +1,6 @@
 //! Estimates waiting to be decoded: earliest deadline first, bounded, and what has no deadline gives way.
 
-use super::RunInfo;
+use super::{RunInfo, StreamJob};
 use mindeye_config::Moment;
 use mindeye_preprocess::TrialBeta;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,15 @@ pub struct DecodeJob {
     pub end: Option<Moment>,
 }
 
+/// What waits for the scoring thread.
+#[derive(Debug, Clone)]
+pub enum Job {
+    /// A trial's estimate.
+    Trial(DecodeJob),
+    /// A volume's sample of the stream.
+    Stream(StreamJob),
+}
+
 /// A queue of jobs between the preprocess thread and one that decodes.
 #[derive(Debug)]
 pub struct Mailbox {
@@ -27,6 +36,8 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct State {
     jobs: Vec<DecodeJob>,
+    /// The newest sample of the stream: an older one is of no use any more.
+    stream: Option<StreamJob>,
     ended_runs: Vec<Arc<RunInfo>>,
     closed: bool,
 }
@@ -56,19 +67,30 @@ impl Mailbox {
         displaced
     }
 
+    /// Puts the newest sample of the stream in place of one that still waits, which is returned.
+    pub fn push_stream(&self, job: StreamJob) -> Option<StreamJob> {
+        let displaced = self.lock().stream.replace(job);
+        self.changed.notify_one();
+        displaced
+    }
+
     /// Says that no further job of `run` comes.
     pub fn end_run(&self, run: Arc<RunInfo>) {
         self.lock().ended_runs.push(run);
         self.changed.notify_one();
     }
 
-    /// The job with the earliest deadline, as soon as there is one; `None` once the mailbox is closed and empty.
-    pub fn pop(&self) -> Option<DecodeJob> {
+    /// The trial's job with the earliest deadline, else the stream's sample, as soon as there is one; `None` once the mailbox
+    /// is closed and empty.
+    pub fn pop(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
             state.ended_runs.clear();
             if let Some(at) = earliest(&state.jobs) {
-                return Some(state.jobs.remove(at));
+                return Some(Job::Trial(state.jobs.remove(at)));
+            }
+            if let Some(sample) = state.stream.take() {
+                return Some(Job::Stream(sample));
             }
             if state.closed {
                 return None;

@@ -30,7 +30,24 @@ fn job(run: &Arc<RunInfo>, trial: u32, deadline_ms: Option<u64>) -> DecodeJob {
 
 fn order(mailbox: &Mailbox) -> Vec<u32> {
     mailbox.close();
-    std::iter::from_fn(|| mailbox.pop()).map(|job| job.beta.trial).collect()
+    let trial = |job| match job {
+        Job::Trial(job) => job.beta.trial,
+        Job::Stream(sample) => 1000 + sample.index,
+    };
+    std::iter::from_fn(|| mailbox.pop()).map(trial).collect()
+}
+
+fn sample(run: &Arc<RunInfo>, index: u32) -> StreamJob {
+    StreamJob { run: run.clone(), index, sampled_s: 0.75, shown_s: -4.25, nominal: false, zscored: None, without_sd: 0 }
+}
+
+#[test]
+fn trials_go_before_the_stream_of_which_only_the_newest_sample_waits() {
+    let (mailbox, run) = (Mailbox::new(8), run());
+    assert!(mailbox.push_stream(sample(&run, 4)).is_none());
+    assert_eq!(mailbox.push_stream(sample(&run, 5)).map(|displaced| displaced.index), Some(4));
+    mailbox.push(job(&run, 0, None));
+    assert_eq!(order(&mailbox), [0, 1005]);
 }
 
 #[test]

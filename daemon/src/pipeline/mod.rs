@@ -16,9 +16,10 @@ mod recorded;
 mod run_worker;
 mod schedule;
 mod score;
+mod stream;
 
 pub use easel::{Easel, Made};
-pub use mailbox::{DecodeJob, Mail, Mailbox};
+pub use mailbox::{DecodeJob, Job, Mail, Mailbox};
 pub use paint::{PaintContext, paint_loop, paint_trial, trial_noise};
 pub use patience::Patience;
 pub use preprocess::{PreprocessContext, preprocess_loop};
@@ -27,6 +28,7 @@ pub(crate) use recorded::recorded_work;
 pub use run_worker::{DueTrial, Recipe, RunWorker, VolumeOutput};
 pub use schedule::TrialSchedule;
 pub use score::{ScoreContext, score, score_loop};
+pub use stream::StreamJob;
 
 use crate::journal::RecordedRun;
 use crate::protocol::RunStart;

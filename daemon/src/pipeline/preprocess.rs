@@ -2,7 +2,7 @@
 
 use super::recorded::recorded_work;
 use super::run_worker::{DueTrial, Recipe, RunWorker, VolumeOutput};
-use super::{DecodeJob, Mailbox, Patience, RunInfo, VolumeWork, Work};
+use super::{DecodeJob, Mailbox, Patience, RunInfo, StreamJob, VolumeWork, Work};
 use crate::journal::RecordedRun;
 use crate::publish::{DueNotice, PublishEvent, VolumeNotice};
 use crate::vitals::Vitals;
@@ -92,6 +92,7 @@ impl PreprocessContext {
         self.vitals.steps(&output.timings);
         self.announce_registration(worker, &mut output);
         self.announce_volume(worker, volume, &output);
+        self.stream(worker, volume, &mut output);
         let deadline = volume.arrived + self.to_deadline(&worker.run);
         self.hand_over(worker, volume, output, self.due_time(worker, deadline, false));
     }
@@ -136,6 +137,15 @@ impl PreprocessContext {
         };
         // Volume messages are for looking at; a busy publisher loses the newest and counts it.
         if self.publish.try_send(PublishEvent::Volume(notice)).is_err() {
+            self.vitals.message_dropped();
+        }
+    }
+
+    /// A sample that still waits when the next volume comes describes what nobody needs any more: it is dropped and counted.
+    fn stream(&self, worker: &RunWorker, volume: &VolumeWork, output: &mut VolumeOutput) {
+        let Some(sample) = output.stream.take() else { return };
+        let job = StreamJob::new(worker.run.clone(), volume, sample);
+        if self.scores.push_stream(job).is_some() {
             self.vitals.message_dropped();
         }
     }

@@ -5,7 +5,8 @@ use mindeye_config::{Clock, PreprocessConfig, Step, Timings};
 use mindeye_preprocess::motion::{RegistrationReport, SessionReference};
 use mindeye_preprocess::quality::VolumeQuality;
 use mindeye_preprocess::{
-    Event, EventChange, Mask, PreprocessError, RawVolume, RunPlan, RunPreprocessor, TrialBeta, ZscoreTable,
+    Event, EventChange, Mask, PreprocessError, RawVolume, RunPlan, RunPreprocessor, StreamSample, TrialBeta,
+    ZscoreTable,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub struct VolumeOutput {
     pub betas: Vec<Arc<TrialBeta>>,
     /// Trials that became due.
     pub due: Vec<DueTrial>,
+    /// The volume's sample of the stream, where the recipe decodes without trials.
+    pub stream: Option<StreamSample>,
     /// What the volume is worth.
     pub quality: VolumeQuality,
     /// With the first volume: how it lies to the bundle's reference.
@@ -148,6 +151,7 @@ impl RunWorker {
         lap.ends(Step::Resample);
         self.preprocessor.advance(volume.index, volume.start_s)?;
         let estimates = self.preprocessor.due_betas()?;
+        output.stream = self.preprocessor.stream()?;
         lap.ends(Step::Glm);
         output.betas = estimates.into_iter().map(|beta| self.zscored(beta)).collect();
         lap.ends(Step::Zscore);

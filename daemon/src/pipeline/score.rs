@@ -1,7 +1,7 @@
 //! The scoring thread: a retrieval list for every estimate, on networks of its own, so that no picture ever delays one.
 
-use super::{DecodeJob, Decoded, Mailbox};
-use crate::publish::{Part, ProductNotice, PublishEvent};
+use super::{DecodeJob, Decoded, Job, Mailbox, StreamJob};
+use crate::publish::{Part, ProductNotice, PublishEvent, StreamNotice};
 use crossbeam_channel::Sender;
 use mindeye_config::{Clock, Timings};
 use mindeye_decode::{DecodeError, Decoder};
@@ -20,20 +20,38 @@ pub struct ScoreContext {
 /// Works until the mailbox is closed.
 pub fn score_loop(context: &ScoreContext, decoder: &mut Decoder) {
     while let Some(job) = context.mailbox.pop() {
-        let is_past = job.end.is_some_and(|end| end <= context.clock.now());
-        if !is_past && decoder.products().retrieval {
-            context.score(decoder, &job);
+        match job {
+            Job::Trial(job) => context.trial(decoder, job),
+            Job::Stream(sample) => context.stream(decoder, sample),
         }
-        context.send(PublishEvent::Decoded {
+    }
+}
+
+impl ScoreContext {
+    fn trial(&self, decoder: &mut Decoder, job: DecodeJob) {
+        let is_past = job.end.is_some_and(|end| end <= self.clock.now());
+        if !is_past && decoder.products().retrieval {
+            self.score(decoder, &job);
+        }
+        self.send(PublishEvent::Decoded {
             run: job.run,
             trial: job.beta.trial,
             is_due: job.end.is_some(),
             part: Part::Scores,
         });
     }
-}
 
-impl ScoreContext {
+    /// A sample of the baseline has no scores, and is published without.
+    fn stream(&self, decoder: &mut Decoder, sample: StreamJob) {
+        let mut timings = Timings::default();
+        let pattern = sample.zscored.clone().filter(|_| decoder.products().retrieval);
+        let retrieval = pattern.map(|pattern| decoder.retrieve(&pattern, &mut timings)).transpose();
+        self.send(match retrieval {
+            Ok(retrieval) => PublishEvent::Stream(StreamNotice { sample, retrieval, timings }),
+            Err(error) => PublishEvent::Trouble(format!("volume {}, stream: {error}", sample.index)),
+        });
+    }
+
     fn score(&self, decoder: &mut Decoder, job: &DecodeJob) {
         let mut timings = Timings::default();
         self.send(match score(decoder, job, &mut timings) {

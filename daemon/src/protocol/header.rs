@@ -63,6 +63,9 @@ pub struct EventFields {
     /// The picture, for scoring and display only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<StimulusImage>,
+    /// Declared condition, a bare number from 0: it is counted, and a run that leans to one is warned of; no beta knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<u16>,
 }
 
 /// A trial told or corrected while the run is under way.

@@ -1,6 +1,6 @@
 //! The JSON of result messages, field by field as the contract has it.
 
-use super::{Answer, Feedback, TargetScore, VolumeNotice};
+use super::{Answer, Feedback, StreamNotice, TargetScore, VolumeNotice};
 use crate::blind::StimulusImage;
 use crate::pipeline::RunInfo;
 use crate::protocol::RESULT_PROTOCOL;
@@ -107,6 +107,32 @@ pub fn volume_json(notice: &VolumeNotice) -> Value {
         "motion_residual_percent": quality.residual_percent, "voxels_out_of_field": quality.out_of_field,
         "timings_ms": notice.timings, "gap_before": notice.gap_before,
         "clock": if notice.nominal { "nominal" } else { "acquisition" },
+    })
+}
+
+/// Topic `stream`: a volume's residual, z-scored and scored against the gallery.
+#[must_use]
+pub fn stream_json(
+    notice: &StreamNotice,
+    identity: &Identity,
+    gallery: Option<&Gallery>,
+    lag_s: f64,
+    registration_go: Option<bool>,
+) -> Value {
+    let StreamNotice { sample, retrieval, timings } = notice;
+    let list = gallery.zip(retrieval.as_ref()).map(|(gallery, scores)| ranked(gallery, scores, identity.top_k));
+    json!({
+        "protocol": RESULT_PROTOCOL, "type": "stream",
+        "session": sample.run.start.session, "run": sample.run.start.run, "index": sample.index,
+        "sampled_s": sample.sampled_s, "shown_s": sample.shown_s, "lag_s": lag_s,
+        "reason": if sample.zscored.is_none() { Some("baseline") } else { None },
+        "retrieval": list.unwrap_or_else(|| json!([])),
+        "pool_size": gallery.map(|gallery| gallery.ids.len()),
+        "chance": gallery.map(|gallery| 1.0 / gallery.ids.len() as f64),
+        "voxels_without_sd": sample.without_sd,
+        "timings_ms": timings, "clock": if sample.nominal { "nominal" } else { "acquisition" },
+        "bundle": identity.bundle, "engine": identity.engine,
+        "estimator_mismatch": identity.estimator_mismatch, "registration_go": registration_go,
     })
 }
 

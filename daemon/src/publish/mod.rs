@@ -4,6 +4,7 @@
 //!   PublishEvent ──► Clerk (pure: revisions, exactly one final by the deadline) ──► message ──► outcomes.journal, PUB, pages
 //! ```
 
+mod balance;
 mod clerk;
 mod feedback;
 mod message;
@@ -15,14 +16,15 @@ mod trials;
 
 pub use clerk::{Answer, Clerk, Part, Skip};
 pub use feedback::{Feedback, FeedbackError, FeedbackPlan, FeedbackSeries, Missing};
-pub use message::{Identity, TrialMessage, feedback_json, trial_json, volume_json};
+pub use message::{Identity, TrialMessage, feedback_json, stream_json, trial_json, volume_json};
 pub use publisher::{Frame, Publisher, PublisherParts};
 pub use score::{RunningScore, TargetScore};
 pub use status::{DaemonState, Latest, StatusBoard};
 
 use crate::blind::StimulusImage;
-use crate::pipeline::{Decoded, RunInfo};
+use crate::pipeline::{Decoded, RunInfo, StreamJob};
 use mindeye_config::{Moment, Timings};
+use mindeye_decode::Retrieval;
 use mindeye_preprocess::TrialBeta;
 use mindeye_preprocess::motion::RegistrationReport;
 use mindeye_preprocess::quality::VolumeQuality;
@@ -47,9 +49,13 @@ pub enum PublishEvent {
         trial: u32,
         /// The picture, if told.
         image: Option<StimulusImage>,
+        /// The condition, if declared.
+        condition: Option<u16>,
     },
     /// A volume was preprocessed.
     Volume(VolumeNotice),
+    /// A volume's sample of the stream was scored.
+    Stream(StreamNotice),
     /// A volume's record is safe, this long after its arrival.
     Journalled {
         /// Index.
@@ -142,6 +148,17 @@ pub struct VolumeNotice {
     /// What it is worth.
     pub quality: VolumeQuality,
     /// Steps so far.
+    pub timings: Timings,
+}
+
+/// A scored sample of the stream.
+#[derive(Debug, Clone)]
+pub struct StreamNotice {
+    /// The sample.
+    pub sample: StreamJob,
+    /// Scores of the whole gallery; `None` while the baseline is not over, and where the bundle retrieves nothing.
+    pub retrieval: Option<Retrieval>,
+    /// Steps that made them.
     pub timings: Timings,
 }
 

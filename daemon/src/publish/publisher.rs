@@ -4,13 +4,16 @@
 //! system at once and the disk with the next status message: a killed process loses nothing, a power cut at most that interval.
 
 use super::run::OpenRun;
-use super::{DaemonState, FeedbackPlan, Identity, Latest, PublishEvent, StatusBoard, VolumeNotice, volume_json};
+use super::{
+    DaemonState, FeedbackPlan, Identity, Latest, PublishEvent, StatusBoard, StreamNotice, VolumeNotice, stream_json,
+    volume_json,
+};
 use crate::blind::StimulusImage;
 use crate::journal::{AppendFile, JournalError, OUTCOMES_FILE, Outcome, OutcomeContent, read_outcomes};
 use crate::pipeline::RunInfo;
 use crate::vitals::Vitals;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use mindeye_config::{Clock, Moment, Step};
+use mindeye_config::{Clock, Moment, PreprocessConfig, Step};
 use mindeye_decode::Gallery;
 use mindeye_preprocess::motion::RegistrationReport;
 use serde_json::Value;
@@ -58,6 +61,8 @@ pub struct PublisherParts {
     pub decode_after_s: f64,
     /// When pages call themselves stale.
     pub stale_after_s: f64,
+    /// Bundle's recipe: lag of the stream, and conditions to be counted.
+    pub recipe: PreprocessConfig,
     /// What is fed back, if anything.
     pub feedback: Option<Arc<FeedbackPlan>>,
     /// A file that gets one line per trial message.
@@ -116,8 +121,9 @@ impl Publisher {
     fn handle(&mut self, event: PublishEvent) {
         match event {
             PublishEvent::Open { run, restored } => self.open(run, restored),
-            PublishEvent::Stimulus { run, trial, image } => self.stimulus(&run, trial, image),
+            PublishEvent::Stimulus { run, trial, image, condition } => self.stimulus(&run, trial, image, condition),
             PublishEvent::Volume(notice) => self.volume(&notice),
+            PublishEvent::Stream(notice) => self.stream(&notice),
             PublishEvent::Journalled { index, took } => self.journalled(index, took),
             PublishEvent::Registered { run, registration } => self.registered(&run, registration),
             PublishEvent::Beta { run, beta } => self.beta(&run, &beta),
@@ -149,7 +155,7 @@ impl Publisher {
         let path = info.dir.join(OUTCOMES_FILE);
         let recorded = read_outcomes(&path).unwrap_or_else(|error| self.without_record(&error));
         let outcomes = AppendFile::create(&path).map_err(|error| self.trouble(error.to_string())).ok();
-        let mut run = OpenRun::new(info.clone(), outcomes, self.parts.feedback.clone());
+        let mut run = OpenRun::new(info.clone(), outcomes, self.parts.feedback.clone(), &self.parts.recipe);
         if restored {
             run.remember(&recorded);
         }
@@ -158,6 +164,7 @@ impl Publisher {
         self.board.run = Some(info.clone());
         self.board.next_index = 0;
         self.board.trouble = None;
+        self.board.warning = None;
         self.board.registration = None;
         let context = self.context(&info);
         self.write(&info, context, Vec::new());
@@ -203,8 +210,9 @@ impl Publisher {
         }
     }
 
-    fn stimulus(&mut self, run: &Arc<RunInfo>, trial: u32, image: Option<StimulusImage>) {
+    fn stimulus(&mut self, run: &Arc<RunInfo>, trial: u32, image: Option<StimulusImage>, condition: Option<u16>) {
         let Some(open) = self.of_run(run) else { return };
+        open.conditions.tell(trial, condition);
         match image {
             Some(image) => open.images.insert(trial, image),
             None => open.images.remove(&trial),
@@ -217,6 +225,22 @@ impl Publisher {
         self.board.nominal = Some(notice.nominal);
         self.board.next_index = notice.index + 1;
         self.send(frame("volume", &volume_json(notice), Vec::new()), false);
+    }
+
+    fn stream(&mut self, notice: &StreamNotice) {
+        let Some(open) = self.of_run(&notice.sample.run) else { return };
+        let registration_go = open.registration.as_ref().map(|registration| registration.go);
+        let gallery = self.parts.gallery.as_deref();
+        let json = stream_json(notice, &self.parts.identity, gallery, self.parts.recipe.stream.lag_s, registration_go);
+        self.send(frame("stream", &json, Vec::new()), false);
+    }
+
+    /// The last trials lean to one condition, or no longer do.
+    pub(super) fn warn(&mut self, warning: Option<String>) {
+        if self.board.warning != warning {
+            self.board.warning = warning;
+            self.send_status();
+        }
     }
 
     /// A no-go stops nothing, since an hour in the scanner cannot be repeated: the operator is told, and results say so.

@@ -1,11 +1,12 @@
 //! What the publisher keeps of one run: its clerk, its stimuli, its record.
 
+use super::balance::Conditions;
 use super::{Clerk, FeedbackPlan, FeedbackSeries};
 use crate::blind::StimulusImage;
 use crate::journal::{AppendFile, Outcome, OutcomeContent};
 use crate::pipeline::RunInfo;
 use crate::protocol::EventFields;
-use mindeye_config::Moment;
+use mindeye_config::{Moment, PreprocessConfig};
 use mindeye_preprocess::motion::RegistrationReport;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub(super) struct OpenRun {
     pub(super) info: Arc<RunInfo>,
     pub(super) clerk: Clerk,
     pub(super) images: BTreeMap<u32, StimulusImage>,
+    pub(super) conditions: Conditions,
     pub(super) outcomes: Option<AppendFile>,
     /// Betas that an earlier process recorded, by trial and revision.
     pub(super) recorded_betas: BTreeMap<(u32, u32), Vec<u8>>,
@@ -27,10 +29,16 @@ pub(super) struct OpenRun {
 }
 
 impl OpenRun {
-    pub(super) fn new(info: Arc<RunInfo>, outcomes: Option<AppendFile>, feedback: Option<Arc<FeedbackPlan>>) -> Self {
+    pub(super) fn new(
+        info: Arc<RunInfo>,
+        outcomes: Option<AppendFile>,
+        feedback: Option<Arc<FeedbackPlan>>,
+        recipe: &PreprocessConfig,
+    ) -> Self {
         let named = |event: &EventFields| Some((event.trial, event.image.clone()?));
         let images = info.start.events.iter().filter_map(named).collect();
         Self {
+            conditions: Conditions::new(recipe, &info.start.events),
             info,
             clerk: Clerk::new(),
             images,

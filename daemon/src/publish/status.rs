@@ -43,6 +43,8 @@ pub struct StatusBoard {
     pub next_index: u32,
     /// What went wrong last.
     pub trouble: Option<String>,
+    /// What bends results without being wrong: the last trials lean to one condition.
+    pub warning: Option<String>,
     /// How the run lies to the bundle's reference; `None` before its first volume, or without motion correction.
     pub registration: Option<RegistrationReport>,
     /// Score of the session so far.
@@ -65,7 +67,8 @@ impl StatusBoard {
             "estimator_mismatch": identity.estimator_mismatch,
             "tr_s": start.map(|start| start.tr_s), "speed": start.map(|start| start.speed()),
             "clock": self.nominal.map(|nominal| if nominal { "nominal" } else { "acquisition" }),
-            "registration": self.registration, "stale_after_s": stale_after_s, "trouble": self.trouble, "blanked": self.blanked,
+            "registration": self.registration, "stale_after_s": stale_after_s, "trouble": self.trouble, "warning": self.warning,
+            "blanked": self.blanked,
             "volumes_accepted": vitals.volumes_accepted(), "volumes_refused": vitals.volumes_refused(),
             "volume_gaps": vitals.volume_gaps(), "deadlines_missed": vitals.deadlines_missed(),
             "last_volume_age_s": vitals.last_volume_age(now).map(|age| age.as_secs_f64()),

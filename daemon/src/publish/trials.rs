@@ -30,8 +30,11 @@ impl Publisher {
     pub(super) fn due(&mut self, notice: DueNotice) {
         let now = self.parts.clock.now();
         let run = notice.run.clone();
-        let answer = self.of_run(&run).and_then(|open| open.clerk.due(notice, now));
+        let Some(open) = self.of_run(&run) else { return };
+        let warning = open.conditions.due(notice.trial);
+        let answer = open.clerk.due(notice, now);
         self.publish_some(&run, answer);
+        self.warn(warning);
     }
 
     pub(super) fn product(&mut self, notice: &ProductNotice) {

@@ -7,7 +7,7 @@ use mindeye_preprocess::bids::{BidsError, EventRow, Row, Table, event_rows};
 use std::path::Path;
 
 /// Reads a BIDS `events.tsv` by onset: `onset`, `duration`; `trial`, else the row's number over rows whose `trial_type`
-/// is not rest; `image`, else the stem of `stim_file`, else `trial_type`.
+/// is not rest; `image`, else the stem of `stim_file`, else `trial_type`; `condition`, a number from 0, where it is declared.
 ///
 /// # Errors
 /// [`BidsError`] naming file, line, column and both sides; an `image` must be a name (1 to 64 letters, digits, `-`, `_`).
@@ -18,7 +18,13 @@ pub fn read_events(path: &Path) -> Result<Vec<EventFields>, BidsError> {
 
 fn fields(row: &EventRow<'_>) -> Result<EventFields, BidsError> {
     let EventRow { event, row } = row;
-    Ok(EventFields { onset_s: event.onset_s, duration_s: event.duration_s, trial: event.trial, image: image(row)? })
+    let (image, condition) = (image(row)?, condition(row)?);
+    Ok(EventFields { onset_s: event.onset_s, duration_s: event.duration_s, trial: event.trial, image, condition })
+}
+
+fn condition(row: &Row<'_>) -> Result<Option<u16>, BidsError> {
+    let wrong = |told: &str| row.wrong("condition", format!("must be a number from 0, found `{told}`"));
+    row.cell("condition").map(|told| told.parse().map_err(|_| wrong(told))).transpose()
 }
 
 fn image(row: &Row<'_>) -> Result<Option<StimulusImage>, BidsError> {
@@ -60,6 +66,7 @@ mod tests {
         for (text, expected) in [
             ("onset\tduration\nsoon\t1\n", "line 2: column `onset` must be seconds, found `soon`"),
             ("onset\tduration\timage\n1\t1\ta/b\n", "line 2: column `image` names no picture"),
+            ("onset\tduration\tcondition\n1\t1\tface\n", "column `condition` must be a number from 0, found `face`"),
             ("onset\tduration\n1\t1\t2\n", "line 2: 3 cells, the header has 2 columns"),
         ] {
             let message = read(text).unwrap_err().to_string();

@@ -105,6 +105,7 @@ impl PhantomSource {
             duration_s: event.duration_s,
             trial: event.trial,
             image: named(scene),
+            condition: None,
         });
         Self { events: events.collect(), phantom }
     }

@@ -126,7 +126,8 @@ fn note(init: &RandomInit<'_>) -> String {
              not brain decoding."
         }
         (Size::Demo, Some(_)) => {
-            "The gallery's vectors follow the phantom's formula on this mask and match nothing in a recorded run."
+            "The gallery's vectors follow the phantom's formula on this mask and match nothing in a recorded run. The \
+             reference is an even block, to which no head can be registered: runs must lie on the mask's grid."
         }
     };
     format!("{random} {retrieval}")

@@ -14,7 +14,7 @@ pub use hrf::{DoubleGamma, Regressor};
 
 use crate::Event;
 use crate::motion::Motion;
-use mindeye_config::{Confounds, HrfHeight, PreprocessConfig};
+use mindeye_config::{BetaKind, Confounds, HrfHeight, PreprocessConfig};
 
 /// What of a volume the design depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +35,8 @@ pub(crate) struct Design {
     confounds: Confounds,
     /// The drift basis until the planned length, and what follows it.
     drift: DriftBasis,
+    /// A prior on drift (ridge-LSA) keeps early fits well conditioned with all columns: the basis need not grow.
+    drift_has_prior: bool,
 }
 
 /// A rotation moves a voxel 50 mm from its axis by this much per radian (the radius of Power et al. 2012), mm.
@@ -49,6 +51,7 @@ impl Design {
             height: recipe.hrf.height,
             confounds: recipe.confounds.kind,
             drift: DriftBasis::new(&recipe.drift, planned_s),
+            drift_has_prior: recipe.beta.kind == BetaKind::RidgeLsa && recipe.beta.ridge_drift > 0.0,
         }
     }
 
@@ -85,8 +88,11 @@ impl Design {
     }
 
     /// Of the nuisance columns, how many belong in a fit of `volumes` volumes up to the one that starts at `start_s`:
-    /// the drift basis grows with the time that has passed.
+    /// the drift basis grows with the time that has passed, unless a prior on drift makes all of it safe from the start.
     pub(crate) fn nuisance_in_use(&self, start_s: f64, volumes: usize) -> usize {
+        if self.drift_has_prior {
+            return self.nuisance_columns();
+        }
         let drift = self.drift.in_use(self.end_s(start_s), volumes);
         self.nuisance_columns() - self.drift.columns() + drift
     }

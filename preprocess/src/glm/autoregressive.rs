@@ -16,6 +16,7 @@ use super::solve::dot;
 use super::statistics::{LagOne, Statistics, blocks};
 use super::whitened::Whitening;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 const HUNDREDTHS: f64 = 100.0;
@@ -138,6 +139,7 @@ impl Systems {
         let places: Vec<usize> = (0..PLACES).filter(|place| used[*place]).collect();
         let rhos: Vec<f64> = places.iter().map(|place| rho_at(*place)).collect();
         let slots = model.of_moments(&vec![1.0; model.terms.len()]);
+        let sources = sources(model, &slots);
         let mut systems = Self {
             weights: slots.into_iter().map(|(slot, _)| (slot, [0.0; PLACES])).collect(),
             newest: [0.0; PLACES],
@@ -147,8 +149,8 @@ impl Systems {
             let penalty: f64 = whitening.ridge.iter().zip(&w).map(|(ridge, w)| ridge * w * w).sum();
             systems.variance[place] = w.last().map_or(f64::NAN, |last| last - penalty);
             systems.newest[place] = dot(&w, &whitening.newest);
-            for (entry, (_, weight)) in systems.weights.iter_mut().zip(model.of_moments(&w)) {
-                entry.1[place] = weight;
+            for (at, factor, term) in &sources {
+                systems.weights[*at].1[place] += factor * w[*term];
             }
         }
         systems
@@ -157,7 +159,7 @@ impl Systems {
     /// β = wᵀ m_ρ; NaN, which the caller counts, where whitening left the trial undetermined.
     fn betas(&self, rho: &[u8], statistics: &Statistics, lag_one: &LagOne) -> Vec<f64> {
         let mut betas = vec![0.0; rho.len()];
-        let (mut now, mut lagged) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let (mut now, mut lagged, mut own) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
         for block in blocks(rho.len(), BLOCK) {
             let (out, places) = (&mut betas[block.clone()], &rho[block.clone()]);
             for (at, place) in places.iter().enumerate() {
@@ -167,14 +169,25 @@ impl Systems {
             }
             for (slot, weights) in &self.weights {
                 let (m, e) = (&statistics.moments(*slot)[block.clone()], &lag_one.moments[*slot][block.clone()]);
-                let factors = now.iter().zip(&lagged).zip(places);
-                for (((out, m), e), ((now, lagged), place)) in out.iter_mut().zip(m).zip(e).zip(factors) {
-                    *out += weights[usize::from(*place)] * (now * m - lagged * e);
+                // Each voxel's own weight first: what is left then runs in the processor's vectors.
+                own.iter_mut().zip(places).for_each(|(own, place)| *own = weights[usize::from(*place)]);
+                let factors = now.iter().zip(&lagged).zip(&own);
+                for (((out, m), e), ((now, lagged), own)) in out.iter_mut().zip(m).zip(e).zip(factors) {
+                    *out += own * (now * m - lagged * e);
                 }
             }
         }
         betas
     }
+}
+
+/// (place among `slots`, factor, term) of every moment that a term is made of.
+fn sources(model: &Model, slots: &[(usize, f64)]) -> Vec<(usize, f64, usize)> {
+    let place: BTreeMap<usize, usize> = slots.iter().enumerate().map(|(at, (slot, _))| (*slot, at)).collect();
+    let of_term = |(term, moments): (usize, &Vec<(usize, f64)>)| -> Vec<(usize, f64, usize)> {
+        moments.iter().map(|(slot, factor)| (place[slot], *factor, term)).collect()
+    };
+    model.terms.iter().map(|term| &term.moments).enumerate().flat_map(of_term).collect()
 }
 
 fn rho_at(place: usize) -> f64 {

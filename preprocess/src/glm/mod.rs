@@ -258,7 +258,9 @@ impl Glm {
             }
         } else {
             base.extend(others.iter().map(|(_, slot)| *slot).chain([probe]));
-            terms.extend(others.iter().map(|(number, slot)| Term::penalised(*slot, ridge(*number))));
+            let others = others.iter().map(|(number, slot)| Term::penalised(*slot, ridge(*number)));
+            let at = place_of_trials(self.kind, terms.len());
+            terms.splice(at..at, others);
         }
         terms.push(Term::penalised(probe, ridge(trial)));
         Model { terms, base }
@@ -349,6 +351,14 @@ fn shared_columns(
     let begins = |slot: usize| row.iter().any(|entry| entry.0 == slot);
     let begun = |slot: usize| group.statistics.gram().get(slot, slot) > 0.0 || begins(slot);
     let of_trial = |(number, slot)| Column { slot, ridge: ridge.on_trial(group.energy(number)) };
-    columns.extend(trials.slots(design).filter(|(_, slot)| begun(*slot)).map(of_trial));
+    let of_trials = trials.slots(design).filter(|(_, slot)| begun(*slot)).map(of_trial);
+    let at = place_of_trials(kind, columns.len());
+    columns.splice(at..at, of_trials);
     columns
+}
+
+/// Trials with a penalty stand before the nuisance columns, so that their systems keep the zeros of trials that do not
+/// overlap; without one they stand behind, because a column that the ones before explain is left out.
+fn place_of_trials(kind: BetaKind, nuisance: usize) -> usize {
+    if kind == BetaKind::RidgeLsa { 0 } else { nuisance }
 }

@@ -13,8 +13,8 @@
 //!
 //! 3 P multiply-adds per voxel and 24 P bytes of traffic: 1.6 million and 13 MB, or 4 million and 32 MB. Residuals are
 //! those of any solution b, so a rank that grows in the first volumes needs no care; where a column joins whose past is not
-//! empty, a told past changes, or a column becomes dependent, and at every power of two of volumes so that rounding does
-//! not add up, the fit is made anew from the moments.
+//! empty, a told past changes, or a column becomes dependent, and at every power of two of volumes up to 64, while designs are
+//! ill-conditioned and rounding counts, the fit is made anew from the moments.
 
 use super::solve::{Factor, Symmetric, dot};
 use super::statistics::{LagOne, Row, Statistics, add_product, blocks};
@@ -38,6 +38,8 @@ pub(crate) struct Running {
     coefficients: Vec<Vec<f64>>,
     /// Σe² + Σλb², `f64[voxels]`.
     penalised_squares: Vec<f64>,
+    /// Σλb², `f64[voxels]`.
+    penalties: Vec<f64>,
     /// Σe_t e_{t−1}, `f64[voxels]`.
     products: Vec<f64>,
     /// δ of the newest volume.
@@ -63,6 +65,7 @@ impl Running {
             stale: false,
             coefficients: vec![vec![0.0; voxels]; slots],
             penalised_squares: vec![0.0; voxels],
+            penalties: vec![0.0; voxels],
             products: vec![0.0; voxels],
             innovation: vec![0.0; voxels],
             residual_before: vec![0.0; voxels],
@@ -101,13 +104,8 @@ impl Running {
 
     /// Σe² of the voxels in `range`.
     pub(crate) fn squares(&self, range: Range<usize>) -> Vec<f64> {
-        let mut squares = self.penalised_squares[range.clone()].to_vec();
-        for column in self.columns.iter().filter(|column| column.ridge > 0.0) {
-            for (square, b) in squares.iter_mut().zip(&self.coefficients[column.slot][range.clone()]) {
-                *square -= column.ridge * b * b;
-            }
-        }
-        squares
+        let pairs = self.penalised_squares[range.clone()].iter().zip(&self.penalties[range]);
+        pairs.map(|(squares, penalty)| squares - penalty).collect()
     }
 
     /// Adds a volume to `statistics` and carries the fit of `columns` along.
@@ -117,7 +115,8 @@ impl Running {
             self.predict(statistics, &row, y);
         }
         statistics.add_row(row, y);
-        let carried = change == Change::CarriesOn && !statistics.rows().len().is_power_of_two();
+        let rows = statistics.rows().len();
+        let carried = change == Change::CarriesOn && !(rows.is_power_of_two() && rows <= LAST_ANEW);
         if !(carried && self.correct(statistics)) {
             self.make_anew(statistics);
         }
@@ -132,11 +131,15 @@ impl Running {
             self.columns = columns;
             return Change::Anew;
         }
-        for column in added {
+        for column in &added {
             self.coefficients[column.slot].fill(0.0);
-            self.columns.push(column);
-            self.independent.push(false);
         }
+        let was_independent = |column: &Column| {
+            let before = self.columns.iter().position(|before| before == column);
+            before.is_some_and(|at| self.independent[at])
+        };
+        self.independent = columns.iter().map(was_independent).collect();
+        self.columns = columns;
         Change::CarriesOn
     }
 
@@ -185,14 +188,17 @@ impl Running {
         for block in blocks(self.products.len(), BLOCK) {
             let slope = &mut slope[..block.len()];
             slope.fill(0.0);
+            let penalties = &mut self.penalties[block.clone()];
+            penalties.fill(0.0);
             let delta = &self.innovation[block.clone()];
             for ((column, k), c) in self.columns.iter().zip(gain).zip(crossed) {
                 let crossed_data = &lag_one.moments[column.slot][block.clone()];
                 let b = &mut self.coefficients[column.slot][block.clone()];
-                for (((slope, e), b), delta) in slope.iter_mut().zip(crossed_data).zip(b).zip(delta) {
+                for (((slope, e), b), delta) in slope.iter_mut().zip(crossed_data).zip(b.iter_mut()).zip(delta) {
                     *slope += k * e - c * *b;
                     *b += k * delta;
                 }
+                add_penalty(penalties, column.ridge, b);
             }
             let squares = &mut self.penalised_squares[block.clone()];
             let sums = squares.iter_mut().zip(&mut self.products[block.clone()]);
@@ -233,6 +239,11 @@ impl Running {
                 add_product(b, *a, &statistics.moments(*other)[block.clone()]);
             }
         }
+        let penalties = &mut self.penalties[block.clone()];
+        penalties.fill(0.0);
+        for column in &self.columns {
+            add_penalty(penalties, column.ridge, &self.coefficients[column.slot][block.clone()]);
+        }
         let mut squares = statistics.squares()[block.clone()].to_vec();
         let mut products = lag_one.squares[block.clone()].to_vec();
         let mut half_crossed = vec![0.0; block.len()];
@@ -264,15 +275,25 @@ impl Running {
 
     /// Bytes of the fit.
     pub(crate) fn bytes(&self) -> usize {
-        (self.coefficients.len() + 4) * self.products.len() * size_of::<f64>()
+        (self.coefficients.len() + 5) * self.products.len() * size_of::<f64>()
     }
 }
+
+/// Beyond so many volumes rounding is that of well-conditioned sums: 1e-13 after a thousand more.
+const LAST_ANEW: usize = 64;
 
 /// Voxels per block: 2 KB of f64 per column, so that 85 columns of b and E stay in the second-level cache.
 const BLOCK: usize = 256;
 
 fn value(row: &Row, slot: usize) -> f64 {
     row.binary_search_by_key(&slot, |entry| entry.0).map_or(0.0, |at| row[at].1)
+}
+
+/// out += λ b², voxel by voxel.
+fn add_penalty(out: &mut [f64], ridge: f64, b: &[f64]) {
+    if ridge > 0.0 {
+        out.iter_mut().zip(b).for_each(|(out, b)| *out += ridge * b * b);
+    }
 }
 
 /// out += a b, voxel by voxel.

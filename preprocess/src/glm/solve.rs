@@ -65,10 +65,13 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// rounding has not touched (16 digits less 9 leave 1e-7), and a pseudo-inverse gives the same fit without it.
 pub(crate) const DEPENDENT: f64 = 1e-9;
 
-/// L of D A D = L Lᵀ, D scaling the diagonal to 1, with the rows of dependent columns empty.
+/// L of D A D = L Lᵀ, D scaling the diagonal to 1, with the rows of dependent columns empty. What lies left of a row's first
+/// entry that is not zero stays zero and costs nothing.
 pub(crate) struct Factor {
     n: usize,
     lower: Vec<f64>,
+    /// First column of each row that is not zero.
+    first: Vec<usize>,
     scale: Vec<f64>,
     independent: Vec<bool>,
 }
@@ -77,7 +80,8 @@ impl Factor {
     pub(crate) fn new(matrix: &Symmetric) -> Self {
         let n = matrix.size();
         let scale: Vec<f64> = (0..n).map(|i| inverse_root(matrix.get(i, i))).collect();
-        let mut factor = Self { n, lower: vec![0.0; n * n], scale, independent: vec![false; n] };
+        let first = (0..n).map(|i| (0..i).find(|j| matrix.get(i, *j) != 0.0).unwrap_or(i)).collect();
+        let mut factor = Self { n, lower: vec![0.0; n * n], first, scale, independent: vec![false; n] };
         for i in 0..n {
             factor.add_row(matrix, i);
         }
@@ -86,11 +90,12 @@ impl Factor {
 
     fn add_row(&mut self, matrix: &Symmetric, i: usize) {
         let n = self.n;
-        for j in 0..i {
+        for j in self.first[i]..i {
             if !self.independent[j] {
                 continue;
             }
-            let explained = dot(&self.lower[i * n..][..j], &self.lower[j * n..][..j]);
+            let both = self.first[i].max(self.first[j])..j;
+            let explained = dot(&self.lower[i * n..][both.clone()], &self.lower[j * n..][both]);
             let scaled = matrix.get(i, j) * self.scale[i] * self.scale[j];
             self.lower[i * n + j] = (scaled - explained) / self.lower[j * n + j];
         }
@@ -117,13 +122,15 @@ impl Factor {
         let n = self.n;
         let mut x: Vec<f64> = b.iter().zip(&self.scale).map(|(b, s)| b * s).collect();
         for i in 0..n {
-            let known = dot(&self.lower[i * n..][..i], &x[..i]);
+            let from = self.first[i];
+            let known = dot(&self.lower[i * n..][from..i], &x[from..i]);
             x[i] = if self.independent[i] { (x[i] - known) / self.lower[i * n + i] } else { 0.0 };
         }
         for i in (0..n).rev().filter(|i| self.independent[*i]) {
             x[i] /= self.lower[i * n + i];
             let (before, from_i) = x.split_at_mut(i);
-            for (x, l) in before.iter_mut().zip(&self.lower[i * n..]) {
+            let from = self.first[i];
+            for (x, l) in before[from..].iter_mut().zip(&self.lower[i * n + from..]) {
                 *x -= l * from_i[0];
             }
         }
@@ -135,7 +142,8 @@ impl Factor {
         let of_column = |column: usize| {
             let mut forward = vec![0.0; self.n];
             for i in (column..self.n).filter(|i| self.independent[*i]) {
-                let known = dot(&self.lower[i * self.n + column..][..i - column], &forward[column..i]);
+                let from = column.max(self.first[i]).min(i);
+                let known = dot(&self.lower[i * self.n..][from..i], &forward[from..i]);
                 let unit = if i == column { 1.0 } else { 0.0 };
                 forward[i] = (unit - known) / self.lower[i * self.n + i];
             }

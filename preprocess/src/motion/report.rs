@@ -18,6 +18,9 @@ pub struct RegistrationReport {
     pub turn_deg: f64,
     /// Weighted correlation of reference and volume, 1 for equal pictures.
     pub correlation: f64,
+    /// The same of the volume's mirror image, which must stay behind; `None` in records of versions that did not look.
+    #[serde(default)]
+    pub mirrored_correlation: Option<f64>,
     /// Share of the reference's weight inside the volume.
     pub overlap: f64,
     /// Weighted RMS difference, percent of the reference's mean.
@@ -39,6 +42,7 @@ impl RegistrationReport {
             shift_mm: shift_mm(estimate),
             turn_deg: turn_deg(&estimate.rigid),
             correlation: estimate.correlation,
+            mirrored_correlation: Some(registration.mirrored_correlation),
             overlap: estimate.overlap,
             residual_percent: estimate.residual_percent,
             go: registration.go(),

@@ -1,7 +1,9 @@
 //! A recorded run, streamed: the daemon's own stages over a file, so that a beta here is the beta of the live run.
 
+mod lagged;
 mod usable;
 
+pub use lagged::LagBetas;
 pub use usable::{UsableVoxels, usable_voxels, volume_values};
 
 use crate::motion::RegistrationReport;

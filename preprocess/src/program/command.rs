@@ -46,6 +46,9 @@ pub(crate) struct RunArguments {
     /// Repetition time in seconds [default: tr_s of the recipe, else the sidecar's, else the header's].
     #[arg(long)]
     pub(crate) tr_s: Option<f64>,
+    /// True amplitudes of a simulated run, npy f32 [trials, voxels]: the report then shows accuracy against lag.
+    #[arg(long)]
+    pub(crate) truth: Option<PathBuf>,
     /// Write the run as it was estimated, desc-preproc_bold.nii.gz.
     #[arg(long)]
     pub(crate) write_bold: bool,

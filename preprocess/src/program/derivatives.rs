@@ -145,6 +145,7 @@ fn beta_sidecar(facts: &Facts) -> Value {
         "clock": "nominal",
         "registration": run.registration,
         "voxels_excluded": { "not_finite": inputs.usable.not_finite, "constant": inputs.usable.constant },
+        "accuracy_against_truth": facts.accuracy,
         "trials_without_beta": without.collect::<Vec<_>>(),
         "notes": facts.notes,
         "inputs": inputs.files,

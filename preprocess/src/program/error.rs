@@ -35,6 +35,9 @@ pub(crate) enum ProgramError {
     /// A run without a second volume.
     #[error("{}: a run has at least {least} volumes, found {found}", bold.display())]
     TooFewVolumes { bold: PathBuf, found: usize, least: usize },
+    /// True amplitudes that are not those of this run.
+    #[error("--truth {}: {problem}", path.display())]
+    Truth { path: PathBuf, problem: String },
     /// A file cannot be hashed.
     #[error("{}: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
@@ -56,7 +59,7 @@ impl ProgramError {
             Self::Flag { .. } | Self::Config(_) => Exit::Usage,
             Self::Bids(BidsError::ImpossibleTr { source_of_tr: TrSource::Configuration, .. }) => Exit::Usage,
             Self::Bids(_) | Self::Preprocess(_) | Self::Grids { .. } | Self::Unreadable { .. } => Exit::Data,
-            Self::TooFewVolumes { .. } | Self::NoBeta { .. } => Exit::Data,
+            Self::TooFewVolumes { .. } | Self::NoBeta { .. } | Self::Truth { .. } => Exit::Data,
             Self::Unwritable { .. } => Exit::Other,
         }
     }

@@ -1,6 +1,7 @@
 //! Everything that goes in, read and held against each other before a single volume is processed.
 
 use crate::program::ProgramError;
+use crate::program::accuracy::Truth;
 use crate::program::command::{ModeArgument, RunArguments};
 use mindeye_config::{
     BetaConfig, DeadlineConfig, Hrf, MotionKind, MotionReference, PreprocessConfig, Sha256, VolumeConfig, load,
@@ -48,6 +49,8 @@ pub(crate) struct Inputs {
     pub(crate) hrf_index: Option<Arc<Vec<u8>>>,
     /// What the run is registered to; without motion correction it is checked and not used.
     pub(crate) reference: Option<Arc<SessionReference>>,
+    /// True amplitudes, where the run is simulated.
+    pub(crate) truth: Option<Truth>,
     pub(crate) write_bold: bool,
     pub(crate) files: Vec<InputFile>,
 }
@@ -76,6 +79,7 @@ impl Inputs {
         let usable = if moved { UsableVoxels::all(&mask) } else { usable_voxels(&bold, &mask)? };
         let hrf_index = arguments.hrf_index.as_ref().map(|path| read_hrf_index(path, &usable.mask)).transpose()?;
         let hrf_index = hrf_index.map(Arc::new);
+        let truth = arguments.truth.as_ref().map(|path| Truth::read(path, &trials, &mask)).transpose()?;
         let files = hash_files(&named, &arguments.bold)?;
         Ok(Self {
             bold_path: arguments.bold.clone(),
@@ -90,6 +94,7 @@ impl Inputs {
             slice_timing_s: slice_timing(&arguments.bold)?,
             hrf_index,
             reference,
+            truth,
             write_bold: arguments.write_bold,
             files,
         })
@@ -129,6 +134,7 @@ fn named_files(arguments: &RunArguments) -> Vec<(&'static str, &'static str, Pat
     ];
     files.extend(arguments.reference.iter().map(|path| ("reference", "--reference", path.clone())));
     files.extend(arguments.hrf_index.iter().map(|path| ("hrf-index", "--hrf-index", path.clone())));
+    files.extend(arguments.truth.iter().map(|path| ("truth", "--truth", path.clone())));
     files.extend(arguments.config.iter().map(|path| ("config", "--config", path.clone())));
     files
 }

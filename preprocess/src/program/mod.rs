@@ -1,5 +1,6 @@
 //! The program around the library: command line, files in, files out.
 
+mod accuracy;
 mod command;
 mod derivatives;
 mod error;
@@ -10,6 +11,7 @@ mod quality;
 mod staging;
 mod summary;
 
+pub(crate) use accuracy::LagAccuracy;
 pub(crate) use command::Arguments;
 pub(crate) use error::ProgramError;
 pub(crate) use inputs::Inputs;
@@ -29,6 +31,8 @@ pub(crate) struct Facts {
     pub(crate) inputs: Inputs,
     pub(crate) run: RunBetas,
     pub(crate) quality: Quality,
+    /// Accuracy at each lag, where the truth was given; empty without.
+    pub(crate) accuracy: Vec<LagAccuracy>,
     /// Every volume as estimates saw it, kept where it is to be written and is not the raw one.
     pub(crate) patterns: Vec<Pattern>,
     /// What a reader must know before believing the numbers, one sentence each.
@@ -83,8 +87,12 @@ fn preprocess(arguments: &RunArguments, progress: &Progress) -> Result<Facts, Pr
     })?;
     let quality = watch.sum_up(&run.moments);
     require_a_beta(&inputs, &run)?;
+    let accuracy = match &inputs.truth {
+        Some(truth) => accuracy::by_lag(truth, &inputs, &recorded)?,
+        None => Vec::new(),
+    };
     let notes = notes::of(&inputs, &run, &quality);
-    Ok(Facts { inputs, run, quality, patterns, notes })
+    Ok(Facts { inputs, run, quality, accuracy, patterns, notes })
 }
 
 /// A run that shows nothing about any trial is the wrong run, the wrong table, or the wrong recipe.

@@ -1,5 +1,6 @@
 //! The report: one HTML file that needs nothing else, for people who look before they read.
 
+mod accuracy_section;
 mod colour;
 mod contrast;
 mod contrast_section;
@@ -35,6 +36,7 @@ pub(crate) fn page(facts: &Facts) -> String {
     page.section("Where the run lies in the reference", &registration_section::html(facts, &view));
     page.section("Signal to noise", &tsnr_section(facts, &view));
     page.section("Single-trial betas", &beta_section(facts, &view, &types));
+    page.section("How near the truth, and how soon?", &accuracy_section::html(facts));
     page.section("Do betas of one kind agree?", &reliability_section::html(facts, &types));
     page.section("Where the kinds differ", &contrast_section::html(facts, &view, &types));
     page.section("Where it came from", &provenance(facts));

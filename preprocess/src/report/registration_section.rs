@@ -33,6 +33,11 @@ fn verdict(registration: &RegistrationReport) -> String {
 fn numbers(registration: &RegistrationReport) -> String {
     let rows = [
         ("correlation of both pictures", decimals(registration.correlation, 3), "1 for equal pictures"),
+        (
+            "of the mirror image",
+            registration.mirrored_correlation.map_or("unknown".into(), |r| decimals(r, 3)),
+            "must be less",
+        ),
         ("shift of the head", format!("{} mm", decimals(registration.shift_mm, 1)), "of the reference grid's centre"),
         ("turn of the head", format!("{}°", decimals(registration.turn_deg, 1)), "about whatever axis"),
         ("reference in view", format!("{} %", decimals(100.0 * registration.overlap, 0)), "of its weight"),

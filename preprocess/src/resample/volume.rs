@@ -38,6 +38,14 @@ impl Volume {
         Self::from_raw(bold.grid, raw).map_err(|error| format(error.to_string()))
     }
 
+    /// The same voxels with left and right exchanged: x becomes −x.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let mut grid = self.grid.clone();
+        grid.affine[0].iter_mut().for_each(|entry| *entry = -*entry);
+        Self { grid, values: self.values.clone() }
+    }
+
     /// Voxels and their place.
     #[must_use]
     pub fn grid(&self) -> &Grid {

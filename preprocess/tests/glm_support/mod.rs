@@ -230,7 +230,8 @@ impl Batch<'_> {
         let kept: Vec<usize> = (0..volumes.len()).filter(|at| !volumes[*at].censored).collect();
         let end_s = volumes.last()?.start_s + self.tr_s;
         let drift = DriftBasis::new(&self.recipe.drift, self.planned_s);
-        let in_use = drift.in_use(end_s, kept.len());
+        let has_prior = self.recipe.beta.kind == BetaKind::RidgeLsa && self.recipe.beta.ridge_drift > 0.0;
+        let in_use = if has_prior { drift.columns() } else { drift.in_use(end_s, kept.len()) };
         let duration_s = events.first()?.duration_s;
         assert!(events.iter().all(|event| event.duration_s == duration_s), "one duration per simulation");
         let regressor = Regressor::new(self.shape, duration_s, self.recipe.hrf.height);

@@ -3,7 +3,7 @@
 
 use crate::common::{mask, raw_f32, zscore};
 use crate::glm_support::{Run, Simulation, dot, recipe};
-use mindeye_config::{BetaConfig, BetaKind, HrfHeight, NoiseModel, PreprocessConfig};
+use mindeye_config::{BetaConfig, BetaKind, HrfHeight, MotionConfig, NoiseConfig, NoiseModel, PreprocessConfig};
 use mindeye_preprocess::{
     DoubleGamma, RawVolume, Regressor, RunPlan, RunPreprocessor, TrialBeta, VoxelType, ZscoreTable,
 };
@@ -195,7 +195,17 @@ fn forward(lower: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
     z
 }
 
-/// Every estimate of the study: name and recipe.
+/// The recipe that ships for a real session, at the study's lags.
+pub(crate) fn preset() -> PreprocessConfig {
+    let text = include_str!("../../../config/preprocess/ridge-lsa.toml");
+    PreprocessConfig {
+        revision_lags_s: LAGS_S.to_vec(),
+        motion: MotionConfig::default(),
+        ..toml::from_str(text).unwrap()
+    }
+}
+
+/// Every estimate of the study: name and recipe. The last is the default.
 pub(crate) fn estimators() -> Vec<(&'static str, PreprocessConfig)> {
     let of = |kind, noise| {
         let mut recipe = recipe(kind, &LAGS_S);
@@ -208,9 +218,9 @@ pub(crate) fn estimators() -> Vec<(&'static str, PreprocessConfig)> {
         ("window", window),
         ("LSS", of(BetaKind::Lss, NoiseModel::Ordinary)),
         ("LSA", of(BetaKind::Lsa, NoiseModel::Ordinary)),
-        ("ridge-LSA", of(BetaKind::RidgeLsa, NoiseModel::Ordinary)),
+        ("ridge-LSA", PreprocessConfig { noise: NoiseConfig::default(), ..preset() }),
         ("LSS AR(1)", of(BetaKind::Lss, NoiseModel::Ar1)),
-        ("ridge-LSA AR(1)", of(BetaKind::RidgeLsa, NoiseModel::Ar1)),
+        ("ridge-LSA AR(1)", preset()),
     ]
 }
 

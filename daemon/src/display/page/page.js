@@ -71,11 +71,13 @@ function drawRun({ session, run, tr_s, speed }) {
   sayIfNew('session', run === null ? 'no run yet' : `session ${session} · run ${run} · one volume per ${tr_s} s${pace}`);
 }
 
-function drawWarnings({ state, trouble, bundle_origin, bundle_note, estimator_mismatch }) {
+function drawWarnings({ state, trouble, warning, bundle_origin, bundle_note, estimator_mismatch }) {
   find('random-init-warning').hidden = bundle_origin !== 'random-init';
   sayIfNew('bundle-note', bundle_note ?? '');
   find('trouble').hidden = state !== 'degraded';
   sayIfNew('trouble-text', trouble ?? '');
+  find('imbalance').hidden = !warning;
+  sayIfNew('imbalance-text', warning ?? '');
   find('estimator-mismatch').hidden = estimator_mismatch === null;
   sayIfNew('estimator-mismatch-text', estimator_mismatch ?? '');
 }
