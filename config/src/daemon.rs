@@ -184,6 +184,10 @@ pub struct DeadlineConfig {
     pub deadline_s: Option<f64>,
     /// The last answer leaves this many milliseconds before the deadline at the latest.
     pub guard_ms: f64,
+    /// Milliseconds for the second look at a gallery that has coarse vectors for a first.
+    pub retrieval_ms: f64,
+    /// A [`Budget`](crate::Budget) of this machine: what steps are planned with until they were measured live.
+    pub budget: Option<PathBuf>,
 }
 
 /// Trials.
@@ -238,7 +242,7 @@ impl Default for EngineConfig {
 
 impl Default for DeadlineConfig {
     fn default() -> Self {
-        Self { decode_after_s: 7.5, deadline_s: None, guard_ms: 20.0 }
+        Self { decode_after_s: 7.5, deadline_s: None, guard_ms: 20.0, retrieval_ms: 100.0, budget: None }
     }
 }
 
@@ -306,6 +310,7 @@ impl DeadlineConfig {
     fn check(&self) -> Result<(), Complaint> {
         Complaint::unless_positive("decode_after_s", self.decode_after_s)?;
         Complaint::unless_non_negative("guard_ms", self.guard_ms)?;
+        Complaint::unless_non_negative("retrieval_ms", self.retrieval_ms)?;
         let Some(deadline_s) = self.deadline_s else { return Ok(()) };
         Complaint::unless_positive("deadline_s", deadline_s)?;
         Complaint::unless(deadline_s * 1e3 > self.guard_ms, "deadline_s", || {

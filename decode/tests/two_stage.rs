@@ -56,6 +56,27 @@ fn axes_are_orthonormal_and_all_of_them_lose_nothing() {
 }
 
 #[test]
+fn every_item_has_a_score_and_what_was_compared_in_full_stands_first() {
+    let gallery = gallery(1500);
+    let (pair, clock) = (two_stages(&gallery, 12), ManualClock::new());
+    let full = gallery.score(&query(7)).unwrap();
+    let found = pair.score(&query(7), NEVER, &*clock).unwrap();
+    assert_eq!((found.scores.len(), found.ranked(1)), (1500, full.ranked(1)));
+    let compared = pair.search(&query(7), NEVER, &*clock).unwrap();
+    let full_items: Vec<usize> = compared.found.iter().map(|found| found.item).collect();
+    assert_eq!(full_items.len(), 1000);
+    let first: Vec<(usize, f32)> = found.ranked(1000);
+    for (item, score) in &first[..999] {
+        assert!(full_items.contains(item), "{item} was compared in full");
+        assert_eq!(*score, full.scores[*item]);
+    }
+    // Without time for the second look the coarse scores stand alone.
+    let coarse = pair.score(&query(7), Moment(0), &*clock).unwrap();
+    let found = pair.search(&query(7), Moment(0), &*clock).unwrap().found;
+    assert!(found.iter().all(|found| coarse.scores[found.item] == found.score));
+}
+
+#[test]
 fn the_pair_finds_first_what_the_full_search_finds_first() {
     let gallery = gallery(3000);
     let pair = two_stages(&gallery, 12);

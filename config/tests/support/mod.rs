@@ -147,7 +147,7 @@ pub(crate) fn manifest() -> BundleManifest {
             inputs: vec![tensor("voxels")],
             outputs: vec![tensor("backbone_tokens")],
         }],
-        gallery: Some(GalleryEntry { count: 300, vectors_from: "a test".into() }),
+        gallery: Some(GalleryEntry { count: 300, vectors_from: "a test".into(), coarse: Some(256) }),
         file: vec![FileEntry { path: "networks/backbone.onnx".into(), sha256: sha256_of_bytes(b""), bytes: 0 }],
     }
 }

@@ -1,9 +1,10 @@
 //! Feeds a record through the live steps and compares what comes out.
 
+use super::archive::{Archived, draw_in_full};
 use super::pace::Pace;
 use super::record::Product;
 use super::record::Record;
-use super::{ReplayDecisions, ReplayReport, ReplaySpeed};
+use super::{ReplayDecisions, ReplayOptions, ReplayReport, ReplaySpeed};
 use crate::blind::StimulusImage;
 use crate::journal::RecordedRun;
 use crate::pipeline::{
@@ -30,11 +31,13 @@ pub(super) struct Replayer {
     images: BTreeMap<u32, StimulusImage>,
     record: Record,
     decisions: ReplayDecisions,
+    pub(super) archives: bool,
     to_deadline: Duration,
     patience: Patience,
     pub(super) betas: Vec<Arc<TrialBeta>>,
     pub(super) answers: Vec<Value>,
     pub(super) pictures: Vec<(u32, Vec<u8>)>,
+    pub(super) archive: Vec<Archived>,
     pub(super) report: ReplayReport,
 }
 
@@ -45,7 +48,7 @@ impl Replayer {
         clock: Arc<dyn Clock>,
         recorded: &RecordedRun,
         record: Record,
-        decisions: ReplayDecisions,
+        options: &ReplayOptions,
     ) -> Result<Self, Failure> {
         let run = Arc::new(RunInfo { start: recorded.start.clone(), dir: recorded.dir.clone() });
         let patience = Patience::new(&config.deadline);
@@ -57,13 +60,15 @@ impl Replayer {
             worker,
             images: crate::blind::images(recorded),
             record,
-            decisions,
+            decisions: options.decisions,
+            archives: options.archive,
             to_deadline: patience.to_deadline(run.start.tr_s, run.start.speed()),
             patience,
             run,
             betas: Vec::new(),
             answers: Vec::new(),
             pictures: Vec::new(),
+            archive: Vec::new(),
             report: ReplayReport::default(),
         })
     }
@@ -132,8 +137,22 @@ impl Replayer {
             for (decoded, timings) in self.products(&job)? {
                 take(&mut answer, decoded, &timings);
             }
+            self.archive(&job, answer.effort)?;
         }
         self.conclude(answer);
+        Ok(())
+    }
+
+    /// Draws in full what the trial got less of, where the bundle can.
+    fn archive(&mut self, job: &DecodeJob, live: Effort) -> Result<(), Failure> {
+        let decoder = &mut self.prepared.decoders.painter;
+        if !self.archives || live == Effort::Full || decoder.offers().best() != Effort::Full {
+            return Ok(());
+        }
+        let identity = &self.prepared.identity;
+        let noise = trial_noise(&identity.bundle_hash, identity.seed, &self.run, job.beta.trial);
+        self.archive.push(draw_in_full(decoder, job, noise, live).map_err(Failure::data)?);
+        self.report.archived += 1;
         Ok(())
     }
 
