@@ -1,5 +1,6 @@
 //! `daemon.toml`: sockets, limits, deadlines and engine of the live program.
 
+use crate::scheduler::MOST_CANDIDATES;
 use crate::{Checked, Complaint, SessionConfig, SourceConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -198,6 +199,8 @@ pub struct TrialConfig {
     pub event_max_late_s: f64,
     /// Entries of the retrieval list in a result.
     pub top_k: usize,
+    /// Pictures that a full reconstruction draws while there is time; left out, as the bundle's scheduler says.
+    pub candidates: Option<u32>,
     /// Seed of all noise.
     pub seed: u64,
 }
@@ -248,7 +251,7 @@ impl Default for DeadlineConfig {
 
 impl Default for TrialConfig {
     fn default() -> Self {
-        Self { event_max_late_s: 5.0, top_k: 5, seed: 0 }
+        Self { event_max_late_s: 5.0, top_k: 5, candidates: None, seed: 0 }
     }
 }
 
@@ -279,7 +282,11 @@ impl Checked for DaemonConfig {
                 )
             },
         )?;
-        Complaint::unless(self.trial.top_k > 0, "trial.top_k", || "must be above 0".into())
+        Complaint::unless(self.trial.top_k > 0, "trial.top_k", || "must be above 0".into())?;
+        let candidates = self.trial.candidates.unwrap_or(1);
+        Complaint::unless((1..=MOST_CANDIDATES).contains(&candidates), "trial.candidates", || {
+            format!("must be 1 to {MOST_CANDIDATES}, found {candidates}")
+        })
     }
 }
 

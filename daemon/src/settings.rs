@@ -85,6 +85,9 @@ pub fn prepare(dir: &Path, config: &DaemonConfig, clock: Arc<dyn Clock>) -> Resu
     let budget: Option<Budget> = config.deadline.budget.as_deref().map(load).transpose().map_err(Failure::usage)?;
     let (mut painter, report) =
         Decoder::warm_up(&bundle, start()?, clock.clone()).map_err(|error| decode_failure(&error))?;
+    if let Some(candidates) = config.trial.candidates {
+        painter = painter.with_candidates(candidates);
+    }
     if let Some(budget) = &budget {
         painter.expect(budget);
     }

@@ -94,6 +94,10 @@ pub(super) struct ReplayArgs {
     /// What each trial gets
     #[arg(long, value_enum, default_value = "recorded")]
     pub(super) decisions: ReplayDecisions,
+    /// Pictures that a full reconstruction draws, of which the nearest to the retrieval tokens is kept (the paper's: 16);
+    /// beats `trial.candidates`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) candidates: Option<u32>,
     /// Also draw in full, without a deadline, what the run's deadlines cut: pictures/archive-*.png and archive.jsonl,
     /// labelled as not live
     #[arg(long)]

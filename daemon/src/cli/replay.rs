@@ -9,7 +9,8 @@ use mindeye_config::{Failure, SystemClock};
 /// Replays, compares, and fails when a beta differs.
 pub(super) fn run(args: ReplayArgs) -> Result<(), Failure> {
     let overrides = Overrides { config: args.config, engine: args.engine, ..Overrides::default() };
-    let config = configure(overrides)?;
+    let mut config = configure(overrides)?;
+    config.trial.candidates = args.candidates.or(config.trial.candidates);
     let clock = SystemClock::start();
     let prepared = prepare(&args.bundle, &config, clock.clone())?;
     let options = ReplayOptions {

@@ -134,8 +134,10 @@ impl Replayer {
         let mut answer = answer(&self.run, volume, &due, arrived, deadline, timings);
         if let Some(beta) = due.beta {
             let job = DecodeJob { run: self.run.clone(), beta, end: Some(last_call) };
-            for (decoded, timings) in self.products(&job)? {
-                take(&mut answer, decoded, &timings);
+            match self.products(&job) {
+                Ok(products) => products.iter().for_each(|(decoded, timings)| take(&mut answer, decoded, timings)),
+                Err(_) if self.decisions == ReplayDecisions::Live => answer.skip = Some(Skip::Engine),
+                Err(failed) => return Err(failed),
             }
             self.archive(&job, answer.effort)?;
         }
@@ -264,26 +266,27 @@ fn never_due(trial: u32) -> Answer {
     }
 }
 
-fn take(answer: &mut Answer, decoded: Decoded, timings: &Timings) {
+fn take(answer: &mut Answer, decoded: &Decoded, timings: &Timings) {
     answer.timings.merge(timings);
     answer.skip = None;
     match decoded {
         Decoded::Retrieval(retrieval) => {
             answer.effort = answer.effort.max(Effort::Retrieval);
-            answer.retrieval = Some(Arc::new(retrieval));
+            answer.retrieval = Some(Arc::new(retrieval.clone()));
         }
         Decoded::Blurry(picture) => {
             answer.effort = answer.effort.max(Effort::Blurry);
-            answer.blurry = Some(Arc::new(picture));
+            answer.blurry = Some(Arc::new(picture.clone()));
         }
         Decoded::Reconstruction(made) => {
             answer.effort = made.effort;
-            answer.reconstruction = Some(Arc::new(made));
+            answer.reconstruction = Some(Arc::new(made.clone()));
         }
     }
 }
 
-/// What the live threads would make of it now.
+/// What the live threads would make of it now. What fails is left out, as it is live, where lesser products stand; when
+/// nothing is left, the engine is why.
 fn decide_anew(
     decoder: &mut Decoder,
     job: &DecodeJob,
@@ -291,12 +294,21 @@ fn decide_anew(
     clock: &dyn Clock,
 ) -> Result<Vec<(Decoded, Timings)>, DecodeError> {
     let mut made = Vec::new();
+    let mut failure = None;
     if decoder.products().retrieval {
         let mut timings = Timings::default();
-        made.push((score(decoder, job, &mut timings)?, timings));
+        match score(decoder, job, &mut timings) {
+            Ok(scores) => made.push((scores, timings)),
+            Err(error) => failure = Some(error),
+        }
     }
-    paint_trial(decoder, job, noise, clock, |product| made.extend(product))?;
-    Ok(made)
+    if let Err(error) = paint_trial(decoder, job, noise, clock, |product| made.extend(product)) {
+        failure.get_or_insert(error);
+    }
+    match failure {
+        Some(error) if made.is_empty() => Err(error),
+        _ => Ok(made),
+    }
 }
 
 /// A recorded product once more.

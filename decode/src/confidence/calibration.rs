@@ -30,7 +30,7 @@ impl Scored {
     pub fn without_shown(&self) -> Option<Self> {
         let mut scores = self.retrieval.scores.clone();
         scores.remove(self.shown?);
-        (!scores.is_empty()).then(|| Self { retrieval: Retrieval { scores }, shown: None })
+        (!scores.is_empty()).then_some(Self { retrieval: Retrieval { scores }, shown: None })
     }
 }
 

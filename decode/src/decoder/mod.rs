@@ -164,6 +164,13 @@ impl Decoder {
         &self.networks.times
     }
 
+    /// The same decoder with `candidates` pictures for a full reconstruction, instead of the bundle's number.
+    #[must_use]
+    pub fn with_candidates(mut self, candidates: u32) -> Self {
+        self.scheduler.candidates = candidates;
+        self
+    }
+
     /// The same decoder with at most `limit` for the second look at a gallery that has coarse vectors for a first.
     #[must_use]
     pub fn with_retrieval_limit(mut self, limit: Duration) -> Self {
