@@ -31,6 +31,9 @@ pub struct DaemonConfig {
     pub trial: TrialConfig,
 }
 
+/// No functional run lasts longer than two hours.
+const LONGEST_RUN_S: f64 = 7200.0;
+
 /// Volumes in (ZeroMQ ROUTER).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -320,6 +323,9 @@ impl DeadlineConfig {
         Complaint::unless_non_negative("retrieval_ms", self.retrieval_ms)?;
         let Some(deadline_s) = self.deadline_s else { return Ok(()) };
         Complaint::unless_positive("deadline_s", deadline_s)?;
+        Complaint::unless(deadline_s <= LONGEST_RUN_S, "deadline_s", || {
+            format!("lies beyond any run: at most {LONGEST_RUN_S} s, found {deadline_s} s")
+        })?;
         Complaint::unless(deadline_s * 1e3 > self.guard_ms, "deadline_s", || {
             format!("must be longer than guard_ms = {} ms, found {deadline_s} s", self.guard_ms)
         })

@@ -92,7 +92,7 @@ fn help_and_version_are_0_on_every_verb() {
 #[test]
 fn a_wrong_configuration_is_64_and_names_file_key_and_value() {
     let room = tempfile::tempdir().unwrap();
-    let cases: [(&str, &[&str]); 15] = [
+    let cases: [(&str, &[&str]); 16] = [
         ("[volumes\n", &["daemon.toml"]),
         ("[volumes]\nrings = 3\n", &["volumes", "rings"]),
         ("[graphics]\n", &["graphics"]),
@@ -104,6 +104,7 @@ fn a_wrong_configuration_is_64_and_names_file_key_and_value() {
         ("[deadline]\ndecode_after_s = 6.0\n", &["deadline.decode_after_s", "6 s", "7.5 s"]),
         ("[deadline]\ndeadline_s = 0.01\n", &["deadline.deadline_s", "20 ms", "0.01 s"]),
         ("[deadline]\ndeadline_s = 0.0\n", &["deadline.deadline_s"]),
+        ("[deadline]\ndeadline_s = 9000.0\n", &["deadline.deadline_s", "beyond any run", "9000 s"]),
         ("[deadline]\nbudget = \"nowhere.toml\"\n", &["nowhere.toml"]),
         ("[trial]\ncandidates = 65\n", &["trial.candidates", "64", "65"]),
         ("[engine]\nkind = \"abacus\"\n", &["engine.kind", "abacus"]),

@@ -50,6 +50,8 @@ fn describe(prepared: &Prepared) -> Vec<String> {
         format!("bundle {} ({}): {}", identity.bundle, identity.bundle_origin, identity.bundle_note),
         prepared.report.to_string(),
     ];
+    let [prior, latent] = prepared.decoders.painter.loops();
+    lines.push(format!("samplers' loops: the prior's on {prior}, the latent's on {latent}"));
     lines.push(confidence(identity));
     lines.extend(identity.estimator_mismatch.iter().map(|mismatch| format!("allowed although {mismatch}")));
     lines
