@@ -1,5 +1,6 @@
 //! `daemon.toml`: sockets, limits, deadlines and engine of the live program.
 
+use crate::scheduler::MOST_CANDIDATES;
 use crate::{Checked, Complaint, SessionConfig, SourceConfig};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ pub struct DaemonConfig {
     /// Trials.
     pub trial: TrialConfig,
 }
+
+/// No functional run lasts longer than two hours.
+const LONGEST_RUN_S: f64 = 7200.0;
 
 /// Volumes in (ZeroMQ ROUTER).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -186,6 +190,10 @@ pub struct DeadlineConfig {
     pub deadline_s: Option<f64>,
     /// The last answer leaves this many milliseconds before the deadline at the latest.
     pub guard_ms: f64,
+    /// Milliseconds for the second look at a gallery that has coarse vectors for a first.
+    pub retrieval_ms: f64,
+    /// A [`Budget`](crate::Budget) of this machine: what steps are planned with until they were measured live.
+    pub budget: Option<PathBuf>,
 }
 
 /// Trials.
@@ -196,6 +204,8 @@ pub struct TrialConfig {
     pub event_max_late_s: f64,
     /// Entries of the retrieval list in a result.
     pub top_k: usize,
+    /// Pictures that a full reconstruction draws while there is time; left out, as the bundle's scheduler says.
+    pub candidates: Option<u32>,
     /// Seed of all noise.
     pub seed: u64,
 }
@@ -246,13 +256,13 @@ impl Default for EngineConfig {
 
 impl Default for DeadlineConfig {
     fn default() -> Self {
-        Self { decode_after_s: 7.5, deadline_s: None, guard_ms: 20.0 }
+        Self { decode_after_s: 7.5, deadline_s: None, guard_ms: 20.0, retrieval_ms: 100.0, budget: None }
     }
 }
 
 impl Default for TrialConfig {
     fn default() -> Self {
-        Self { event_max_late_s: 5.0, top_k: 5, seed: 0 }
+        Self { event_max_late_s: 5.0, top_k: 5, candidates: None, seed: 0 }
     }
 }
 
@@ -283,7 +293,11 @@ impl Checked for DaemonConfig {
                 )
             },
         )?;
-        Complaint::unless(self.trial.top_k > 0, "trial.top_k", || "must be above 0".into())
+        Complaint::unless(self.trial.top_k > 0, "trial.top_k", || "must be above 0".into())?;
+        let candidates = self.trial.candidates.unwrap_or(1);
+        Complaint::unless((1..=MOST_CANDIDATES).contains(&candidates), "trial.candidates", || {
+            format!("must be 1 to {MOST_CANDIDATES}, found {candidates}")
+        })
     }
 }
 
@@ -314,8 +328,12 @@ impl DeadlineConfig {
     fn check(&self) -> Result<(), Complaint> {
         Complaint::unless_positive("decode_after_s", self.decode_after_s)?;
         Complaint::unless_non_negative("guard_ms", self.guard_ms)?;
+        Complaint::unless_non_negative("retrieval_ms", self.retrieval_ms)?;
         let Some(deadline_s) = self.deadline_s else { return Ok(()) };
         Complaint::unless_positive("deadline_s", deadline_s)?;
+        Complaint::unless(deadline_s <= LONGEST_RUN_S, "deadline_s", || {
+            format!("lies beyond any run: at most {LONGEST_RUN_S} s, found {deadline_s} s")
+        })?;
         Complaint::unless(deadline_s * 1e3 > self.guard_ms, "deadline_s", || {
             format!("must be longer than guard_ms = {} ms, found {deadline_s} s", self.guard_ms)
         })

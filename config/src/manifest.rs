@@ -117,6 +117,9 @@ pub struct GalleryEntry {
     pub count: usize,
     /// What the vectors are, for people: an encoder's name, or how they were planted.
     pub vectors_from: String,
+    /// Numbers of the coarse vectors for a first look, where the gallery has them; see `gallery/coarse.safetensors`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarse: Option<usize>,
 }
 
 /// One file of a bundle.

@@ -200,7 +200,7 @@ impl Checked for SchedulerConfig {
 }
 
 /// The paper draws 16.
-const MOST_CANDIDATES: u32 = 64;
+pub(crate) const MOST_CANDIDATES: u32 = 64;
 
 impl SchedulerConfig {
     /// Steps that are walked of `steps` when starting from a picture: floor(steps x strength), where 20 x 0.85 is 17.

@@ -15,6 +15,7 @@
 pub mod app;
 pub mod bench;
 pub mod blind;
+pub mod calibrate;
 pub mod cli;
 pub mod display;
 pub mod ingest;

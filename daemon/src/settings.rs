@@ -2,11 +2,12 @@
 
 use crate::pipeline::Recipe;
 use crate::publish::{FeedbackPlan, Identity};
-use mindeye_config::{Clock, DaemonConfig, EngineKind, Failure, MotionKind, Origin, load};
+use mindeye_config::{Budget, Clock, DaemonConfig, EngineKind, Failure, MotionKind, Origin, load};
 use mindeye_decode::{Bundle, BundleError, DecodeError, Decoder, Network, WarmUpReport};
 use mindeye_preprocess::motion::SessionReference;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the command line says; it beats the configuration file.
 #[derive(Debug, Clone, Default)]
@@ -81,10 +82,18 @@ pub fn prepare(dir: &Path, config: &DaemonConfig, clock: Arc<dyn Clock>) -> Resu
     check_lags(&bundle, config)?;
     let feedback = feedback(&bundle, config)?;
     let start = || mindeye_engine::start(&config.engine).map_err(|error| decode_failure(&DecodeError::from(error)));
-    let (painter, report) =
+    let budget: Option<Budget> = config.deadline.budget.as_deref().map(load).transpose().map_err(Failure::usage)?;
+    let (mut painter, report) =
         Decoder::warm_up(&bundle, start()?, clock.clone()).map_err(|error| decode_failure(&error))?;
+    if let Some(candidates) = config.trial.candidates {
+        painter = painter.with_candidates(candidates);
+    }
+    if let Some(budget) = &budget {
+        painter.expect(budget);
+    }
     let scoring = Decoder::warm_up_only(&bundle, start()?, clock, &[Network::Backbone]);
     let (scorer, _) = scoring.map_err(|error| decode_failure(&error))?;
+    let scorer = scorer.with_retrieval_limit(Duration::from_secs_f64(config.deadline.retrieval_ms / 1e3));
     let decoders = Decoders { scorer, painter };
     let identity = identity(&bundle, &report, config, estimator_mismatch);
     Ok(Prepared { bundle, decoders, report, identity, feedback })
@@ -154,6 +163,7 @@ fn identity(
         seed: config.trial.seed,
         top_k: config.trial.top_k,
         estimator_mismatch,
+        calibration: bundle.calibration.clone(),
     }
 }
 

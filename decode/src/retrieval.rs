@@ -23,6 +23,12 @@ impl Retrieval {
         order.into_iter().take(k).map(|item| (item, self.scores[item])).collect()
     }
 
+    /// The score of the best item; −∞ without items.
+    #[must_use]
+    pub fn best_score(&self) -> f64 {
+        self.scores.iter().fold(f64::NEG_INFINITY, |best, score| best.max(f64::from(*score)))
+    }
+
     /// Brain → image: rank of `item` among the gallery, 1 is best. A tie loses: a gallery whose scores are all equal has found nothing.
     ///
     /// # Panics

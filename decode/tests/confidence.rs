@@ -5,7 +5,8 @@ mod support;
 use mindeye_config::{Checked, from_toml};
 use mindeye_decode::Retrieval;
 use mindeye_decode::confidence::{
-    Answer, CALIBRATION_FORMAT, Calibration, Scored, expected_calibration_error, fit_temperature, probabilities,
+    Answer, Assessment, CALIBRATION_FORMAT, Calibration, Scored, expected_calibration_error, fit_temperature,
+    probabilities,
 };
 use std::path::Path;
 use support::{IDS, TestBundle};
@@ -120,6 +121,66 @@ fn what_is_not_in_the_gallery_is_said_to_be_absent() {
     assert_eq!(found, 100);
     let known = Calibration::fit(&truthful(300, 0.1, 4), 1.0, 0.05).unwrap();
     assert_eq!(known.absent_below, -1.0, "without such trials nobody is called absent");
+}
+
+#[test]
+fn figures_of_truthful_trials_are_those_that_were_built_in() {
+    let trials = truthful(600, 0.1, 5);
+    let calibration = Calibration::fit(&trials, 1.0, 0.05).unwrap();
+    let found = Assessment::of(&calibration, &trials, 1).unwrap();
+    assert_eq!((found.trials, found.pool_size), (600, 20));
+    let error = found.calibration_error;
+    assert!(error.low <= error.value && error.value <= error.high && error.value <= 0.05, "{error:?}");
+    // They say the truth, so they are as often right as they are sure: the standard error of a share of 600 is 0.02.
+    assert!((found.top1 - found.mean_confidence).abs() < 0.06, "{found:?}");
+    let null = found.null.unwrap();
+    // 10.5 is the mean rank of 20 by chance; 600 trials have a standard error of 0.24.
+    assert!(null.observed < 5.0 && (null.mean - 10.5).abs() < 1.2 && null.p == 1e-4, "{null:?}");
+    let last = found.coverage_risk.last().unwrap();
+    // 1e-9: the same trials counted in another order.
+    assert!(last.coverage == 1.0 && (last.risk - (1.0 - found.top1)).abs() < 1e-9, "{last:?}");
+    assert_eq!(found.absent_found, 0.0, "a threshold is fitted only where absent trials were given");
+    assert_eq!(Assessment::of(&calibration, &[], 1), None);
+}
+
+#[test]
+fn a_stimulus_that_is_taken_out_of_the_gallery_is_noticed_where_scores_stand_apart() {
+    // The shown item stands 0.5 above noise of 0.3 at most: without it the best score is lower in every trial.
+    let noise = |i, j| 0.3 * uniform(8, i, j);
+    let trial = |i: usize| {
+        let scores = (0..30).map(|j| (noise(i, j) + if j == i % 30 { 0.5 } else { 0.0 }) as f32).collect();
+        Scored { retrieval: Retrieval { scores }, shown: Some(i % 30) }
+    };
+    let known: Vec<Scored> = (0..60).map(trial).collect();
+    let absent = known.iter().filter_map(Scored::without_shown);
+    let all: Vec<Scored> = known.iter().cloned().chain(absent).collect();
+    let found = Assessment::of(&Calibration::fit(&all, 0.1, 0.05).unwrap(), &known, 1).unwrap();
+    assert_eq!((found.absent_area_under_roc, found.absent_found), (Some(1.0), 1.0));
+    let alone = Scored { retrieval: Retrieval { scores: vec![0.1] }, shown: Some(0) };
+    assert_eq!(alone.without_shown(), None, "no gallery is left");
+}
+
+#[test]
+fn a_bundle_is_written_again_with_its_calibration_and_is_another() {
+    let written = TestBundle::write();
+    let bundle = written.open().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let to = home.path().join("calibrated");
+    bundle.write_calibrated(&calibration(), &to).unwrap();
+    let calibrated = mindeye_decode::Bundle::open(&to).unwrap();
+    assert_eq!(calibrated.calibration, Some(calibration()));
+    assert_ne!(calibrated.hash, bundle.hash);
+    let others = |bundle: &mindeye_decode::Bundle| -> Vec<String> {
+        bundle.manifest.file.iter().map(|file| file.path.clone()).filter(|path| path != "calibration.toml").collect()
+    };
+    assert_eq!(others(&calibrated), others(&bundle));
+    let again = Calibration { abstain_below: 0.5, ..calibration() };
+    calibrated.write_calibrated(&again, &home.path().join("again")).unwrap();
+    assert_eq!(mindeye_decode::Bundle::open(&home.path().join("again")).unwrap().calibration, Some(again));
+    let other = Calibration { pool_size: 62, ..calibration() };
+    let refusal = bundle.write_calibrated(&other, &home.path().join("other")).unwrap_err().to_string();
+    assert_eq!(refusal, "bundle: `calibration.toml`: pool_size is 62, manifest.toml says 5");
+    assert!(!home.path().join("other").exists());
 }
 
 fn calibration() -> Calibration {

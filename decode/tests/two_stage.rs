@@ -1,10 +1,16 @@
 //! The coarse look finds what the full one would, and the full one stops when its time is up.
 
+mod support;
+
+use mindeye_config::Timings;
 use mindeye_config::{Clock, ManualClock, Moment};
-use mindeye_decode::{CoarseIndex, CoarseProjection, ExactIndex, Gallery, GalleryError, TwoStageGallery};
+use mindeye_decode::{CoarseIndex, CoarseProjection, Decoder, ExactIndex, Gallery, GalleryError, TwoStageGallery};
+use mindeye_engine::{MockEngine, MockPlan};
+use mindeye_preprocess::Pattern;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use support::{IDS, TestBundle, VOXELS};
 
 const WIDTH: usize = 60;
 
@@ -53,6 +59,27 @@ fn axes_are_orthonormal_and_all_of_them_lose_nothing() {
         assert!(!found.is_full);
         assert!((found.score - full.scores[found.item]).abs() < 1e-5, "a coarse score in all directions is the score");
     }
+}
+
+#[test]
+fn every_item_has_a_score_and_what_was_compared_in_full_stands_first() {
+    let gallery = gallery(1500);
+    let (pair, clock) = (two_stages(&gallery, 12), ManualClock::new());
+    let full = gallery.score(&query(7)).unwrap();
+    let found = pair.score(&query(7), NEVER, &*clock).unwrap();
+    assert_eq!((found.scores.len(), found.ranked(1)), (1500, full.ranked(1)));
+    let compared = pair.search(&query(7), NEVER, &*clock).unwrap();
+    let full_items: Vec<usize> = compared.found.iter().map(|found| found.item).collect();
+    assert_eq!(full_items.len(), 1000);
+    let first: Vec<(usize, f32)> = found.ranked(1000);
+    for (item, score) in &first[..999] {
+        assert!(full_items.contains(item), "{item} was compared in full");
+        assert_eq!(*score, full.scores[*item]);
+    }
+    // Without time for the second look the coarse scores stand alone.
+    let coarse = pair.score(&query(7), Moment(0), &*clock).unwrap();
+    let found = pair.search(&query(7), Moment(0), &*clock).unwrap().found;
+    assert!(found.iter().all(|found| coarse.scores[found.item] == found.score));
 }
 
 #[test]
@@ -156,4 +183,54 @@ fn the_graph_in_a_file_finds_what_comparing_all_finds() {
     assert!(matches!(graph.nearest(&[0.0; 5], 1), Err(GalleryError::Width { expected: 12, found: 5 })));
     std::fs::write(&path, "no graph").unwrap();
     assert!(matches!(UsearchIndex::view(&path, 12), Err(GalleryError::Index { .. })));
+}
+
+/// The test bundle with coarse vectors of `dimensions` numbers that `edit` has changed.
+fn coarse_bundle(dimensions: usize, edit: impl FnOnce(&mut Vec<(String, Vec<usize>, Vec<f32>)>)) -> TestBundle {
+    let mut written = TestBundle::write();
+    let gallery = written.open().unwrap().gallery.unwrap();
+    let projection = CoarseProjection::fit(&gallery, dimensions, 1).unwrap();
+    let vectors = projection.apply_to_all(&gallery);
+    let mut tensors = vec![
+        ("axes".to_owned(), vec![dimensions, gallery.width()], projection.axes().to_vec()),
+        ("vectors".to_owned(), vec![IDS.len(), dimensions], vectors),
+    ];
+    edit(&mut tensors);
+    written.write_tensors("gallery/coarse.safetensors", &tensors);
+    written.manifest.gallery.as_mut().unwrap().coarse = Some(dimensions);
+    written.relisted()
+}
+
+#[test]
+fn a_bundle_with_coarse_vectors_is_searched_in_two_looks_with_a_limit_of_their_own() {
+    let bundle = coarse_bundle(2, |_| ()).open().unwrap();
+    assert!(bundle.two_stage.is_some());
+    let decoder =
+        || Decoder::warm_up(&bundle, Box::new(MockEngine::new(MockPlan::default())), ManualClock::new()).unwrap().0;
+    let pattern = Pattern((0..VOXELS.len()).map(|i| (i as f32).sin()).collect());
+    let two = decoder().retrieve(&pattern, &mut Timings::default()).unwrap();
+    let plain = TestBundle::write().open().unwrap();
+    let (mut exact, _) =
+        Decoder::warm_up(&plain, Box::new(MockEngine::new(MockPlan::default())), ManualClock::new()).unwrap();
+    let one = exact.retrieve(&pattern, &mut Timings::default()).unwrap();
+    assert_eq!(two, one, "all of five are compared in full");
+    let hurried = decoder().with_retrieval_limit(Duration::ZERO).retrieve(&pattern, &mut Timings::default()).unwrap();
+    assert_ne!(hurried, one, "without time only the coarse look is left");
+}
+
+#[test]
+fn coarse_vectors_of_another_gallery_are_refused() {
+    type Edit = fn(&mut Vec<(String, Vec<usize>, Vec<f32>)>);
+    let cases: [(Edit, &str); 3] = [
+        (|tensors| drop(tensors.remove(0)), "`axes` is missing"),
+        (|tensors| tensors[0].1 = vec![4, 4], "shape of `axes` is [4, 4], manifest.toml says [2, 8]"),
+        (|tensors| tensors[1].1 = vec![2, 5], "shape of `vectors` is [2, 5], manifest.toml says [5, 2]"),
+    ];
+    for (edit, expected) in cases {
+        let refusal = coarse_bundle(2, edit).refusal();
+        assert!(
+            refusal.starts_with("bundle: `gallery/coarse.safetensors`") && refusal.ends_with(expected),
+            "{refusal}"
+        );
+    }
 }

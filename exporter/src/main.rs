@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mindeye_config::{Failure, Precision, run_program};
 use mindeye_engine::Target;
 use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle, random_init_bundle_with_progress};
-use mindeye_exporter::gallery::encode_gallery;
+use mindeye_exporter::gallery::{encode_gallery, write_coarse};
 use mindeye_exporter::inspect::{CARDS, card, inspect};
 use mindeye_exporter::networks::{Choices, Dialect};
 use mindeye_exporter::onnx::INLINE_LIMIT;
@@ -118,6 +118,9 @@ struct GalleryArguments {
     /// CLIP image tower as ONNX: `pixel_values` to `image_tokens`.
     #[arg(long)]
     encoder: PathBuf,
+    /// Coarse vectors of so many numbers for a first look, 1 to 1024: for galleries of thousands.
+    #[arg(long, value_name = "N")]
+    coarse: Option<usize>,
     /// The gallery to make.
     #[arg(long)]
     out: PathBuf,
@@ -249,8 +252,11 @@ fn gallery(arguments: &GalleryArguments, json: bool) -> Result<(), ExportError> 
     let mut bar = Bar::new();
     let report = encode_gallery(&arguments.images, &arguments.encoder, &arguments.out, &mut |step| bar.show(step))?;
     bar.finish();
+    let coarse = arguments.coarse.map(|dimensions| write_coarse(&arguments.out, dimensions)).transpose()?;
     let (out, encoder) = (arguments.out.display(), &report.encoder);
-    let told = format!("{out}: {} pictures of {}x{} by {encoder}", report.count, report.tokens, report.token_dim);
+    let coarse = coarse.map_or(String::new(), |found| format!(", {found} coarse numbers each"));
+    let told =
+        format!("{out}: {} pictures of {}x{} by {encoder}{coarse}", report.count, report.tokens, report.token_dim);
     tell(json, &report, &told);
     Ok(())
 }

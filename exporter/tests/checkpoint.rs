@@ -7,7 +7,7 @@ use mindeye_config::{BundleManifest, Exit, ManualClock, Origin, Precision};
 use mindeye_decode::{Bundle, Decoder};
 use mindeye_exporter::ExportError;
 use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle, golden_case};
-use mindeye_exporter::gallery::{Item, write_gallery};
+use mindeye_exporter::gallery::{Item, write_coarse, write_gallery};
 use mindeye_exporter::inspect::inspect;
 use mindeye_exporter::networks::{Dialect, Half, KlEncoder, Network, Taesd, Unet, VaeEncoder};
 use mindeye_exporter::random_init::random_weights;
@@ -176,7 +176,11 @@ fn with_a_renderer_every_network_is_there_and_its_golden_case_too() {
     }
     let home = Home::new();
     std::fs::write(home.path("checkpoint/calibration.toml"), "carried = true\n").unwrap();
+    // Two pictures span one direction around their mean, whatever is asked for.
+    assert_eq!(write_coarse(&home.path("gallery"), 2).unwrap(), 1);
     let manifest = home.bundle(true, true).unwrap();
+    assert_eq!(manifest.gallery.as_ref().unwrap().coarse, Some(1));
+    assert!(home.path("bundle/gallery/coarse.safetensors").exists());
     assert!(home.path("bundle/calibration.toml").exists());
     std::fs::remove_file(home.path("bundle/calibration.toml")).unwrap();
     assert!(inspect(&home.path("bundle"), None).unwrap_err().to_string().ends_with("holds no `calibration.toml`"));

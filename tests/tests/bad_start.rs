@@ -92,7 +92,7 @@ fn help_and_version_are_0_on_every_verb() {
 #[test]
 fn a_wrong_configuration_is_64_and_names_file_key_and_value() {
     let room = tempfile::tempdir().unwrap();
-    let cases: [(&str, &[&str]); 12] = [
+    let cases: [(&str, &[&str]); 16] = [
         ("[volumes\n", &["daemon.toml"]),
         ("[volumes]\nrings = 3\n", &["volumes", "rings"]),
         ("[graphics]\n", &["graphics"]),
@@ -103,6 +103,10 @@ fn a_wrong_configuration_is_64_and_names_file_key_and_value() {
         ("[deadline]\ndecode_after_s = nan\n", &["deadline.decode_after_s"]),
         ("[deadline]\ndecode_after_s = 6.0\n", &["deadline.decode_after_s", "6 s", "7.5 s"]),
         ("[deadline]\ndeadline_s = 0.01\n", &["deadline.deadline_s", "20 ms", "0.01 s"]),
+        ("[deadline]\ndeadline_s = 0.0\n", &["deadline.deadline_s"]),
+        ("[deadline]\ndeadline_s = 9000.0\n", &["deadline.deadline_s", "beyond any run", "9000 s"]),
+        ("[deadline]\nbudget = \"nowhere.toml\"\n", &["nowhere.toml"]),
+        ("[trial]\ncandidates = 65\n", &["trial.candidates", "64", "65"]),
         ("[engine]\nkind = \"abacus\"\n", &["engine.kind", "abacus"]),
         ("[trial]\nevent_max_late_s = 9.0\n", &["trial.event_max_late_s", "9", "7.5"]),
     ];
@@ -220,7 +224,8 @@ fn a_check_says_everything_and_opens_no_socket() {
     let found = run(check(&setup).args(["--json", "--bind", &tcp, "--publish", &tcp, "--http", &address]));
     assert_eq!(found.status, Some(0), "{}", found.stderr);
     let findings: serde_json::Value = serde_json::from_str(&found.stdout).unwrap();
-    assert_eq!(findings["networks"].as_array().unwrap().len(), 10, "every network of the method: {findings}");
+    let networks = findings["networks"].as_array().unwrap().len();
+    assert_eq!(networks, 10 + 2, "every network of the method, and two graphs of its loops: {findings}");
     assert!(!setup.journal().exists(), "nothing was written");
 }
 

@@ -50,6 +50,29 @@ fn the_operator_sees_a_trial_and_later_that_it_is_old() {
 }
 
 #[test]
+fn the_operator_sees_revisions_arrive_and_whether_confidence_is_known() {
+    let Some(mut browser) = start_browser() else { return };
+    let room = tempfile::tempdir().expect("a folder for the session");
+    // 300 ms a UNet step: the blurry picture stands for some seconds before the complete one.
+    let slow = "[deadline]\ndeadline_s = 600.0\n[engine]\nmock_delay_ms = 1.0\n[[engine.mock_fault]]\nnetwork = \"unet\"\n\
+                kind = \"slow\"\nms = 300.0\n";
+    let (_daemon, addresses) = start_daemon_with(room.path(), "mock", slow);
+    browser.resize(1280, 720).expect("a window");
+    browser.open(&format!("http://{}/", addresses.http)).expect("the page");
+    let _scanner = start_scanner_of(&addresses.volumes, "1");
+    let text = |id: &str| format!("document.querySelector('[data-testid={id}]').textContent");
+    let making = format!("{} && {}.startsWith('blurry')", visible("revision"), text("reconstructed-caption"));
+    browser.wait_until(&making, PATIENCE).expect("a blurry picture, and that more is in the making");
+    photograph(&mut browser, "page-revision-blurry.png");
+    let unknown = format!("{} === 'confidence not calibrated'", text("confidence"));
+    assert_eq!(browser.evaluate(&unknown).expect("an answer"), json!(true), "a bundle without calibration");
+    let done = format!("!{} && {}.startsWith('full')", visible("revision"), text("reconstructed-caption"));
+    browser.wait_until(&done, PATIENCE).expect("the complete picture, and that nothing follows");
+    photograph(&mut browser, "page-revision-full.png");
+    assert!(browser.complaints().is_empty(), "the page complains: {:#?}", browser.complaints());
+}
+
+#[test]
 fn the_participant_sees_fixation_and_any_key_blanks_it() {
     let Some(mut browser) = start_browser() else { return };
     let room = tempfile::tempdir().expect("a folder for the session");
@@ -234,6 +257,10 @@ fn start_browser() -> Option<Chromium> {
 
 /// A daemon with a random-init bundle, and a deadline so late that no machine is too slow for a picture.
 fn start_daemon(room: &Path) -> (Program, Addresses) {
+    start_daemon_with(room, engine(), "[deadline]\ndeadline_s = 600.0\n")
+}
+
+fn start_daemon_with(room: &Path, engine: &str, configuration: &str) -> (Program, Addresses) {
     let bundle = room.join("bundle");
     let made = Command::new(program("mindeye-export"))
         .args(["bundle", "--random-init", "demo", "--seed", "7", "--out"])
@@ -242,9 +269,9 @@ fn start_daemon(room: &Path) -> (Program, Addresses) {
         .expect("mindeye-export runs");
     assert!(made.success(), "mindeye-export bundle: {made}");
     let config = room.join("daemon.toml");
-    std::fs::write(&config, "[deadline]\ndeadline_s = 600.0\n").expect("a configuration");
+    std::fs::write(&config, configuration).expect("a configuration");
     let child = Command::new(program("mindeye-daemon"))
-        .args(["run", "--engine", engine(), "--http", "127.0.0.1:0"])
+        .args(["run", "--engine", engine, "--http", "127.0.0.1:0"])
         .args(["--bind", "tcp://127.0.0.1:0", "--publish", "tcp://127.0.0.1:0", "--config"])
         .arg(&config)
         .arg("--bundle")
@@ -272,8 +299,12 @@ fn listening(daemon: &mut Program) -> Addresses {
 
 /// Enough trials that the run is still open while the page is looked at.
 fn start_scanner(volumes: &str) -> Program {
+    start_scanner_of(volumes, "20")
+}
+
+fn start_scanner_of(volumes: &str, trials: &str) -> Program {
     let child = Command::new(program("mindeye-daemon"))
-        .args(["scanner", "--connect", volumes, "--phantom", "--speed", "8", "--trials", "20", "--seed", "1"])
+        .args(["scanner", "--connect", volumes, "--phantom", "--speed", "8", "--trials", trials, "--seed", "1"])
         .spawn()
         .expect("the scanner runs");
     Program(child)

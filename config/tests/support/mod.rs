@@ -7,7 +7,7 @@ use mindeye_config::{
     Dimensions, Drift, ENGINES_FORMAT, EngineConfig, EngineFileEntry, EnginesManifest, Estimator, FeedbackConfig,
     FileEntry, GalleryEntry, Hrf, HrfHeight, MockFault, MockFaultKind, ModelDimensions, Name, NetworkEntry, NoiseModel,
     Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, SourceConfig, Step, StepBudget, TensorEntry,
-    ZscorePolicy, sha256_of_bytes,
+    TrialConfig, ZscorePolicy, sha256_of_bytes,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -58,10 +58,12 @@ pub(crate) fn daemon() -> DaemonConfig {
         http,
         journal,
         engine: EngineConfig { kind, threads, cuda_graphs, mock_delay_ms, mock_fault: _ },
-        deadline: DeadlineConfig { decode_after_s, deadline_s: _, guard_ms },
+        deadline: DeadlineConfig { decode_after_s, deadline_s: _, guard_ms, retrieval_ms, budget: _ },
         trial,
     } = DaemonConfig::default();
-    let deadline = DeadlineConfig { decode_after_s, deadline_s: Some(1.5), guard_ms };
+    let budget = Some("budget.toml".into());
+    let deadline = DeadlineConfig { decode_after_s, deadline_s: Some(1.5), guard_ms, retrieval_ms, budget };
+    let trial = TrialConfig { candidates: Some(16), ..trial };
     let source = SourceConfig {
         folder: Some("export".into()),
         tr_s: Some(1.5),
@@ -147,7 +149,7 @@ pub(crate) fn manifest() -> BundleManifest {
             inputs: vec![tensor("voxels")],
             outputs: vec![tensor("backbone_tokens")],
         }],
-        gallery: Some(GalleryEntry { count: 300, vectors_from: "a test".into() }),
+        gallery: Some(GalleryEntry { count: 300, vectors_from: "a test".into(), coarse: Some(256) }),
         file: vec![FileEntry { path: "networks/backbone.onnx".into(), sha256: sha256_of_bytes(b""), bytes: 0 }],
     }
 }

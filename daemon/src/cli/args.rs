@@ -24,6 +24,8 @@ pub(super) enum Verb {
     Check(CheckArgs),
     /// Feed a recorded run again and compare with what was recorded
     Replay(ReplayArgs),
+    /// Fit how sure a bundle may be on runs that it was not trained on, and write the bundle that says so
+    Calibrate(CalibrateArgs),
     /// Play a recorded run or a phantom as a scanner would
     Scanner(ScannerArgs),
     /// Measure the whole path open loop, through real sockets, at the TR
@@ -92,10 +94,53 @@ pub(super) struct ReplayArgs {
     /// What each trial gets
     #[arg(long, value_enum, default_value = "recorded")]
     pub(super) decisions: ReplayDecisions,
+    /// Pictures that a full reconstruction draws, of which the nearest to the retrieval tokens is kept (the paper's: 16);
+    /// beats `trial.candidates`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) candidates: Option<u32>,
+    /// Also draw in full, without a deadline, what the run's deadlines cut: pictures/archive-*.png and archive.jsonl,
+    /// labelled as not live
+    #[arg(long)]
+    pub(super) archive: bool,
     /// New folder for betas.npy, betas.tsv, trials.jsonl, pictures/ and replay.json
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
     /// Print the comparison as JSON on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("held_out").required(true))]
+pub(super) struct CalibrateArgs {
+    /// Folders of recorded runs (JOURNAL/SESSION/RUN) whose events name what was shown
+    #[arg(group = "held_out", value_name = "RUN")]
+    pub(super) runs: Vec<PathBuf>,
+    /// So many trials of the built-in phantom instead
+    #[arg(long, value_name = "TRIALS", group = "held_out", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) phantom: Option<u32>,
+    /// Seed of the phantom; the simulated scanner's default is 1, so that this one is held out
+    #[arg(long, default_value_t = 1001, requires = "phantom")]
+    pub(super) seed: u64,
+    /// Bundle to calibrate
+    #[arg(long, value_name = "DIR")]
+    pub(super) bundle: PathBuf,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Engine
+    #[arg(long, value_name = "ENGINE")]
+    pub(super) engine: Option<EngineKind>,
+    /// Share of the answers given that may be wrong; surer answers are given, others abstained from
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    pub(super) risk: f64,
+    /// Share of trials whose stimulus is in the gallery that may be told to be absent
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    pub(super) false_alarms: f64,
+    /// New folder for the calibrated bundle; unchanged files are linked
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Print calibration and figures as JSON on standard output
     #[arg(long)]
     pub(super) json: bool,
 }

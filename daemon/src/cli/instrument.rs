@@ -3,8 +3,10 @@
 use super::args::{CheckArgs, InstrumentArgs, RunArgs};
 use super::{print_json, stop_on_signals};
 use crate::app::Daemon;
+use crate::publish::Identity;
 use crate::settings::{Overrides, Prepared, configure, prepare};
 use mindeye_config::{DaemonConfig, Failure, SystemClock};
+use mindeye_decode::confidence::Calibration;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -48,8 +50,22 @@ fn describe(prepared: &Prepared) -> Vec<String> {
         format!("bundle {} ({}): {}", identity.bundle, identity.bundle_origin, identity.bundle_note),
         prepared.report.to_string(),
     ];
+    let [prior, latent] = prepared.decoders.painter.loops();
+    lines.push(format!("samplers' loops: the prior's on {prior}, the latent's on {latent}"));
+    lines.push(confidence(identity));
     lines.extend(identity.estimator_mismatch.iter().map(|mismatch| format!("allowed although {mismatch}")));
     lines
+}
+
+fn confidence(identity: &Identity) -> String {
+    match &identity.calibration {
+        None => "confidence: null, since this bundle carries no calibration (`mindeye-daemon calibrate`)".into(),
+        Some(Calibration { trials, temperature, expected_calibration_error: error, .. }) => {
+            format!(
+                "confidence: calibrated on {trials} held-out trials, temperature {temperature:.3e}, error {error:.3}"
+            )
+        }
+    }
 }
 
 fn findings(prepared: &Prepared) -> serde_json::Value {
@@ -63,7 +79,7 @@ fn findings(prepared: &Prepared) -> serde_json::Value {
     serde_json::json!({
         "bundle": identity.bundle, "origin": identity.bundle_origin, "note": identity.bundle_note,
         "engine": prepared.report.engine, "estimator_mismatch": identity.estimator_mismatch,
-        "voxels": prepared.bundle.mask.len(), "networks": networks.collect::<Vec<_>>(),
+        "voxels": prepared.bundle.mask.len(), "calibration": identity.calibration, "networks": networks.collect::<Vec<_>>(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The command line of `mindeye-daemon`.
 
 mod args;
+mod calibrate;
 mod instrument;
 mod replay;
 mod scanner;
@@ -22,6 +23,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Run(args) => instrument::run(args),
         Verb::Check(args) => instrument::check(args),
         Verb::Replay(args) => replay::run(args),
+        Verb::Calibrate(args) => calibrate::run(args),
         Verb::Scanner(args) => scanner::run(args),
         Verb::Bench(args) => bench(BenchOptions {
             bundle: args.bundle,

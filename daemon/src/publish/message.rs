@@ -5,6 +5,7 @@ use crate::blind::StimulusImage;
 use crate::pipeline::RunInfo;
 use crate::protocol::RESULT_PROTOCOL;
 use mindeye_config::Sha256;
+use mindeye_decode::confidence::{Calibration, Verdict};
 use mindeye_decode::effort::Effort;
 use mindeye_decode::{Gallery, Retrieval};
 use serde_json::{Value, json};
@@ -31,6 +32,8 @@ pub struct Identity {
     pub top_k: usize,
     /// How the betas here differ from those of the training, where that was allowed.
     pub estimator_mismatch: Option<String>,
+    /// How scores become confidence, where the bundle says.
+    pub calibration: Option<Calibration>,
 }
 
 /// An answer with everything that its message needs.
@@ -65,7 +68,7 @@ pub struct TrialMessage<'a> {
 #[must_use]
 pub fn trial_json(message: &TrialMessage<'_>) -> Value {
     let (answer, run, identity) = (message.answer, message.run, message.identity);
-    let target = target(message);
+    let (target, verdict) = (target(message), verdict(message));
     json!({
         "protocol": RESULT_PROTOCOL, "type": "trial",
         "session": run.start.session, "run": run.start.run,
@@ -84,7 +87,8 @@ pub fn trial_json(message: &TrialMessage<'_>) -> Value {
         "pool_size": message.gallery.map(|gallery| gallery.ids.len()),
         "pool_contains_stimulus": pool_contains_stimulus(message),
         "chance": message.gallery.map(|gallery| 1.0 / gallery.ids.len() as f64),
-        "confidence": Value::Null,
+        "confidence": verdict.map(|verdict| verdict.confidence),
+        "answer": verdict.map(|verdict| verdict.answer),
         "target_scores": target,
         "image": message.image,
         "bundle": identity.bundle, "engine": identity.engine, "seed": message.noise_seed,
@@ -158,6 +162,12 @@ pub(super) fn target(message: &TrialMessage<'_>) -> Option<TargetScore> {
         rank: retrieval.rank_of(at),
         pool_size: gallery.ids.len(),
     })
+}
+
+/// What the bundle's calibration says of the list; `None` without either.
+fn verdict(message: &TrialMessage<'_>) -> Option<Verdict> {
+    let calibration = message.identity.calibration.as_ref()?;
+    message.answer.retrieval.as_deref().map(|retrieval| calibration.judge(retrieval))
 }
 
 fn evidence(answer: &Answer) -> Value {

@@ -1,6 +1,13 @@
 //! How well retrieval did where the stimulus is known: for scoring and display only.
 
+use mindeye_decode::Retrieval;
+use mindeye_decode::confidence::{Null, SessionNull};
 use serde::Serialize;
+
+/// Permutations of the null: p is 0.001 at the least, and each costs one addition a trial.
+const PERMUTATIONS: u32 = 999;
+/// Seed of the permutations, so that equal sessions have equal nulls.
+const SEED: u64 = 1;
 
 /// The true picture's place in a retrieval list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -16,7 +23,7 @@ pub struct TargetScore {
 }
 
 /// Score of a session so far, over final answers whose stimulus is in the gallery.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct RunningScore {
     /// Trials counted.
     pub trials: u32,
@@ -28,6 +35,10 @@ pub struct RunningScore {
     pub pool_size: Option<usize>,
     /// Share expected by chance.
     pub chance_top1: Option<f64>,
+    /// Mean rank against that of the same trials with the pictures exchanged among them; from two trials on.
+    pub null: Option<Null>,
+    #[serde(skip)]
+    session: SessionNull,
     #[serde(skip)]
     hits: u32,
     #[serde(skip)]
@@ -35,9 +46,11 @@ pub struct RunningScore {
 }
 
 impl RunningScore {
-    /// Counts one final answer.
-    pub fn add(&mut self, target: &TargetScore) {
+    /// Counts one final answer, whose picture is item `shown` of the gallery that `retrieval` scored.
+    pub fn add(&mut self, target: &TargetScore, retrieval: &Retrieval, shown: usize) {
         self.trials += 1;
+        self.session.add(retrieval.clone(), shown);
+        self.null = (self.trials > 1).then(|| self.session.null(PERMUTATIONS, SEED)).flatten();
         self.hits += u32::from(target.rank == 1);
         self.rank_sum += target.rank;
         self.top1 = Some(f64::from(self.hits) / f64::from(self.trials));

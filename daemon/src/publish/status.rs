@@ -64,7 +64,7 @@ impl StatusBoard {
             "next_index": self.next_index, "queue_depth": vitals.queue_depth(),
             "engine": identity.engine, "engine_details": identity.engine_details, "bundle": identity.bundle,
             "bundle_note": identity.bundle_note, "bundle_origin": identity.bundle_origin,
-            "estimator_mismatch": identity.estimator_mismatch,
+            "estimator_mismatch": identity.estimator_mismatch, "calibration": identity.calibration,
             "tr_s": start.map(|start| start.tr_s), "speed": start.map(|start| start.speed()),
             "clock": self.nominal.map(|nominal| if nominal { "nominal" } else { "acquisition" }),
             "registration": self.registration, "stale_after_s": stale_after_s, "trouble": self.trouble, "warning": self.warning,

@@ -191,8 +191,9 @@ impl Publisher {
                 self.parts.vitals.step(step, took);
             }
         }
-        if let Some(target) = target {
-            self.board.score.add(target);
+        let shown = target.and_then(|target| self.parts.gallery.as_ref()?.find(&target.id));
+        if let (Some(target), Some(shown), Some(retrieval)) = (target, shown, &answer.retrieval) {
+            self.board.score.add(target, retrieval, shown);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A recorded run once more: the same betas bit for bit, and, on the CPU engine, the same pictures.
 
+mod archive;
 mod output;
 mod pace;
 mod record;
@@ -41,6 +42,8 @@ pub struct ReplayOptions {
     pub speed: ReplaySpeed,
     /// What each trial gets.
     pub decisions: ReplayDecisions,
+    /// Whether what the deadlines cut is drawn in full now, for the record: pictures that nobody saw live.
+    pub archive: bool,
     /// New folder for betas, answers and pictures.
     pub out: PathBuf,
 }
@@ -64,9 +67,12 @@ pub struct ReplayReport {
     pub pictures_identical: usize,
     /// Pictures that are in the record with other bytes.
     pub pictures_different: usize,
+    /// Pictures drawn for the record, without a deadline.
+    pub archived: usize,
 }
 
-/// Replays a run and writes `betas.npy`, `betas.tsv`, `trials.jsonl`, `pictures/` and `replay.json` into a new folder.
+/// Replays a run and writes `betas.npy`, `betas.tsv`, `trials.jsonl`, `pictures/` and `replay.json` into a new folder, and
+/// with an archive `archive.jsonl` and its pictures.
 ///
 /// # Errors
 /// Status 64 for a journal that does not exist or an `out` that does, 65 for one that cannot be read or a volume that cannot be
@@ -89,14 +95,18 @@ pub fn replay(
         }
         ReplayDecisions::Live => config,
     };
-    let mut replayer = Replayer::new(prepared, config, clock, &recorded, record, options.decisions)?;
+    let mut replayer = Replayer::new(prepared, config, clock, &recorded, record, options)?;
     replayer.feed(&recorded, options.speed)?;
     output::write(&replayer, &options.out)
         .map_err(|error| Failure::other(format!("{}: {error}", options.out.display())))?;
     Ok(replayer.report)
 }
 
-fn read_recorded(journal: &Path) -> Result<RecordedRun, Failure> {
+/// The run in the folder `journal`, or beside that input journal.
+///
+/// # Errors
+/// Status 64 where there is none, 65 for one that cannot be read.
+pub(crate) fn read_recorded(journal: &Path) -> Result<RecordedRun, Failure> {
     let dir = if journal.is_file() { journal.parent().unwrap_or(journal) } else { journal };
     if !dir.join(INPUT_FILE).is_file() {
         return Err(Failure::usage(format!("{} holds no {INPUT_FILE}; name the folder of one run", dir.display())));

@@ -19,6 +19,13 @@ pub(super) fn write(replayer: &Replayer, out: &Path) -> std::io::Result<()> {
     for (trial, png) in &replayer.pictures {
         std::fs::write(partial.join(format!("pictures/trial-{trial:04}.png")), png)?;
     }
+    if replayer.archives {
+        let lines: String = replayer.archive.iter().map(|picture| format!("{}\n", picture.json())).collect();
+        std::fs::write(partial.join("archive.jsonl"), lines)?;
+    }
+    for picture in &replayer.archive {
+        std::fs::write(partial.join(picture.path()), &picture.png)?;
+    }
     std::fs::write(partial.join("replay.json"), serde_json::to_string_pretty(&replayer.report)?)?;
     std::fs::rename(&partial, out)
 }

@@ -1,9 +1,10 @@
 //! Feeds a record through the live steps and compares what comes out.
 
+use super::archive::{Archived, draw_in_full};
 use super::pace::Pace;
 use super::record::Product;
 use super::record::Record;
-use super::{ReplayDecisions, ReplayReport, ReplaySpeed};
+use super::{ReplayDecisions, ReplayOptions, ReplayReport, ReplaySpeed};
 use crate::blind::StimulusImage;
 use crate::journal::RecordedRun;
 use crate::pipeline::{
@@ -30,11 +31,13 @@ pub(super) struct Replayer {
     images: BTreeMap<u32, StimulusImage>,
     record: Record,
     decisions: ReplayDecisions,
+    pub(super) archives: bool,
     to_deadline: Duration,
     patience: Patience,
     pub(super) betas: Vec<Arc<TrialBeta>>,
     pub(super) answers: Vec<Value>,
     pub(super) pictures: Vec<(u32, Vec<u8>)>,
+    pub(super) archive: Vec<Archived>,
     pub(super) report: ReplayReport,
 }
 
@@ -45,7 +48,7 @@ impl Replayer {
         clock: Arc<dyn Clock>,
         recorded: &RecordedRun,
         record: Record,
-        decisions: ReplayDecisions,
+        options: &ReplayOptions,
     ) -> Result<Self, Failure> {
         let run = Arc::new(RunInfo { start: recorded.start.clone(), dir: recorded.dir.clone() });
         let patience = Patience::new(&config.deadline);
@@ -57,13 +60,15 @@ impl Replayer {
             worker,
             images: crate::blind::images(recorded),
             record,
-            decisions,
+            decisions: options.decisions,
+            archives: options.archive,
             to_deadline: patience.to_deadline(run.start.tr_s, run.start.speed()),
             patience,
             run,
             betas: Vec::new(),
             answers: Vec::new(),
             pictures: Vec::new(),
+            archive: Vec::new(),
             report: ReplayReport::default(),
         })
     }
@@ -129,11 +134,27 @@ impl Replayer {
         let mut answer = answer(&self.run, volume, &due, arrived, deadline, timings);
         if let Some(beta) = due.beta {
             let job = DecodeJob { run: self.run.clone(), beta, end: Some(last_call) };
-            for (decoded, timings) in self.products(&job)? {
-                take(&mut answer, decoded, &timings);
+            match self.products(&job) {
+                Ok(products) => products.iter().for_each(|(decoded, timings)| take(&mut answer, decoded, timings)),
+                Err(_) if self.decisions == ReplayDecisions::Live => answer.skip = Some(Skip::Engine),
+                Err(failed) => return Err(failed),
             }
+            self.archive(&job, answer.effort)?;
         }
         self.conclude(answer);
+        Ok(())
+    }
+
+    /// Draws in full what the trial got less of, where the bundle can.
+    fn archive(&mut self, job: &DecodeJob, live: Effort) -> Result<(), Failure> {
+        let decoder = &mut self.prepared.decoders.painter;
+        if !self.archives || live == Effort::Full || decoder.offers().best() != Effort::Full {
+            return Ok(());
+        }
+        let identity = &self.prepared.identity;
+        let noise = trial_noise(&identity.bundle_hash, identity.seed, &self.run, job.beta.trial);
+        self.archive.push(draw_in_full(decoder, job, noise, live).map_err(Failure::data)?);
+        self.report.archived += 1;
         Ok(())
     }
 
@@ -245,26 +266,27 @@ fn never_due(trial: u32) -> Answer {
     }
 }
 
-fn take(answer: &mut Answer, decoded: Decoded, timings: &Timings) {
+fn take(answer: &mut Answer, decoded: &Decoded, timings: &Timings) {
     answer.timings.merge(timings);
     answer.skip = None;
     match decoded {
         Decoded::Retrieval(retrieval) => {
             answer.effort = answer.effort.max(Effort::Retrieval);
-            answer.retrieval = Some(Arc::new(retrieval));
+            answer.retrieval = Some(Arc::new(retrieval.clone()));
         }
         Decoded::Blurry(picture) => {
             answer.effort = answer.effort.max(Effort::Blurry);
-            answer.blurry = Some(Arc::new(picture));
+            answer.blurry = Some(Arc::new(picture.clone()));
         }
         Decoded::Reconstruction(made) => {
             answer.effort = made.effort;
-            answer.reconstruction = Some(Arc::new(made));
+            answer.reconstruction = Some(Arc::new(made.clone()));
         }
     }
 }
 
-/// What the live threads would make of it now.
+/// What the live threads would make of it now. What fails is left out, as it is live, where lesser products stand; when
+/// nothing is left, the engine is why.
 fn decide_anew(
     decoder: &mut Decoder,
     job: &DecodeJob,
@@ -272,12 +294,21 @@ fn decide_anew(
     clock: &dyn Clock,
 ) -> Result<Vec<(Decoded, Timings)>, DecodeError> {
     let mut made = Vec::new();
+    let mut failure = None;
     if decoder.products().retrieval {
         let mut timings = Timings::default();
-        made.push((score(decoder, job, &mut timings)?, timings));
+        match score(decoder, job, &mut timings) {
+            Ok(scores) => made.push((scores, timings)),
+            Err(error) => failure = Some(error),
+        }
     }
-    paint_trial(decoder, job, noise, clock, |product| made.extend(product))?;
-    Ok(made)
+    if let Err(error) = paint_trial(decoder, job, noise, clock, |product| made.extend(product)) {
+        failure.get_or_insert(error);
+    }
+    match failure {
+        Some(error) if made.is_empty() => Err(error),
+        _ => Ok(made),
+    }
 }
 
 /// A recorded product once more.

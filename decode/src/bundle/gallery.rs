@@ -2,13 +2,17 @@
 
 use super::agreement::equal;
 use super::{BundleError, MANIFEST, files};
-use crate::Gallery;
 use crate::tensors::{self, Tensor};
+use crate::{CoarseIndex, CoarseProjection, ExactIndex, Gallery, TwoStageGallery};
 use mindeye_config::{BundleManifest, Name};
 use std::path::Path;
+use std::sync::Arc;
 
 const VECTORS: &str = "gallery/vectors.safetensors";
 const INDEX: &str = "gallery/index.tsv";
+const COARSE: &str = "gallery/coarse.safetensors";
+#[cfg(feature = "usearch")]
+const GRAPH: &str = "gallery/coarse.usearch";
 const THUMBS: &str = "gallery/thumbs";
 const HEADER: &str = "id\tfile\tsource";
 
@@ -31,6 +35,42 @@ pub(super) fn read(dir: &Path, manifest: &BundleManifest) -> Result<Option<Galle
     let width = manifest.dimensions.tokens * manifest.dimensions.token_dim;
     let vectors = read_vectors(&dir.join(VECTORS), ids.len(), width)?;
     Ok(Some(Gallery::new(ids, &vectors, width, &dir.join(THUMBS))?))
+}
+
+/// The coarse vectors of `gallery` for a first look, where `manifest` declares them: `axes` f32[dimensions, width] and
+/// `vectors` f32[items, dimensions], or beyond 2 million items `axes` and a graph.
+pub(super) fn read_coarse(
+    dir: &Path,
+    manifest: &BundleManifest,
+    gallery: Option<&Arc<Gallery>>,
+) -> Result<Option<TwoStageGallery>, BundleError> {
+    let declared = manifest.gallery.as_ref().and_then(|entry| entry.coarse);
+    let (Some(dimensions), Some(gallery)) = (declared, gallery) else { return Ok(None) };
+    let listed = files::unique(manifest.file.iter().map(|file| file.path.as_str()))?;
+    files::require(&listed, COARSE, "gallery.coarse")?;
+    let mut tensors = tensors::read(&dir.join(COARSE)).map_err(BundleError::malformed(COARSE))?;
+    let axes = tensors.remove("axes").ok_or_else(|| malformed(COARSE, "`axes` is missing".into()))?;
+    equal(COARSE, "shape of `axes`", &axes.shape[..], MANIFEST, &[dimensions, gallery.width()][..])?;
+    let projection = CoarseProjection::new(axes.values, gallery.width())?;
+    let index = match tensors.remove("vectors") {
+        Some(vectors) => {
+            equal(COARSE, "shape of `vectors`", &vectors.shape[..], MANIFEST, &[gallery.len(), dimensions][..])?;
+            Box::new(ExactIndex::new(vectors.values, dimensions)?) as Box<dyn CoarseIndex>
+        }
+        None => graph(dir, dimensions)?,
+    };
+    Ok(Some(TwoStageGallery::new(gallery.clone(), projection, index)?))
+}
+
+#[cfg(feature = "usearch")]
+fn graph(dir: &Path, dimensions: usize) -> Result<Box<dyn CoarseIndex>, BundleError> {
+    Ok(Box::new(crate::UsearchIndex::view(&dir.join(GRAPH), dimensions)?))
+}
+
+#[cfg(not(feature = "usearch"))]
+fn graph(_: &Path, _: usize) -> Result<Box<dyn CoarseIndex>, BundleError> {
+    let problem = "has no `vectors`; a graph of more than 2 million needs a build with feature `usearch`";
+    Err(malformed(COARSE, problem.into()))
 }
 
 /// The `id` column of the index: names, each once.

@@ -1,6 +1,7 @@
 //! A bundle is everything that one participant's decoder needs, in one folder, opened whole or not at all.
 
 mod agreement;
+mod calibrated;
 mod engines;
 mod error;
 mod files;
@@ -11,7 +12,7 @@ mod hrf;
 pub use error::BundleError;
 
 use crate::confidence::Calibration;
-use crate::{Gallery, Network};
+use crate::{Gallery, Network, TwoStageGallery};
 use golden::Golden;
 use mindeye_config::{
     BundleManifest, EnginesManifest, Mismatch, PreprocessConfig, SchedulerConfig, Sha256, from_toml, load,
@@ -56,6 +57,8 @@ pub struct Bundle {
     pub scheduler: SchedulerConfig,
     /// The pictures to retrieve from.
     pub gallery: Option<Arc<Gallery>>,
+    /// The same with coarse vectors for a first look, where it has them.
+    pub two_stage: Option<Arc<TwoStageGallery>>,
     /// How retrieval scores become confidence.
     pub calibration: Option<Calibration>,
     /// Number of each voxel's response in the HRF library, in the mask's order.
@@ -88,6 +91,7 @@ impl Bundle {
         agreement::check_scheduler(&manifest.dimensions, &scheduler)?;
         let golden = Golden::read(dir, &manifest)?;
         let gallery = gallery::read(dir, &manifest)?.map(Arc::new);
+        let two_stage = gallery::read_coarse(dir, &manifest, gallery.as_ref())?.map(Arc::new);
         let lists = |path: &str| manifest.file.iter().any(|file| file.path == path);
         let hrf_index = lists(HRF_INDEX).then(|| hrf::read(dir, &mask)).transpose()?.map(Arc::new);
         let calibration: Option<Calibration> = lists(CALIBRATION).then(|| load(&dir.join(CALIBRATION))).transpose()?;
@@ -104,11 +108,22 @@ impl Bundle {
             zscore,
             scheduler,
             gallery,
+            two_stage,
             calibration,
             hrf_index,
             engines,
             golden,
         })
+    }
+
+    /// Writes this bundle with `calibration` into the new folder `to`: another bundle, with a digest of its own. Files are
+    /// linked where the file system can.
+    ///
+    /// # Errors
+    /// [`BundleError`] naming a file that cannot be read or written.
+    pub fn write_calibrated(&self, calibration: &Calibration, to: &Path) -> Result<(), BundleError> {
+        agreement::check_calibration(&self.manifest, Some(calibration))?;
+        calibrated::write(&self.dir, calibration, to)
     }
 
     /// Whether this program's estimator, which follows the bundle's `preprocess.toml`, is that of the training.

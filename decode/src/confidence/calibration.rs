@@ -3,6 +3,7 @@
 //! T is the one under which held-out trials are most likely. It is fitted on trials that the model was not trained on: on
 //! training trials the scores are better than they will ever be again.
 
+use super::assessment::BINS;
 use super::{coverage_risk, expected_calibration_error, threshold_at};
 use crate::Retrieval;
 use mindeye_config::{Checked, Complaint};
@@ -10,8 +11,6 @@ use serde::{Deserialize, Serialize};
 
 /// The `format` of `calibration.toml`.
 pub const CALIBRATION_FORMAT: &str = "mindeye-calibration/1";
-/// Bins of the reliability diagram.
-const BINS: usize = 10;
 /// Inverse temperatures between which the best is sought: cosines differ by 1e-4 to 2.
 const INVERSE_TEMPERATURES: (f64, f64) = (1e-3, 1e6);
 
@@ -22,6 +21,17 @@ pub struct Scored {
     pub retrieval: Retrieval,
     /// The item that was shown; `None` when it is not in the gallery.
     pub shown: Option<usize>,
+}
+
+impl Scored {
+    /// The same trial against the gallery without what was shown: a trial whose stimulus is absent. `None` where it is
+    /// absent already, or the only one.
+    #[must_use]
+    pub fn without_shown(&self) -> Option<Self> {
+        let mut scores = self.retrieval.scores.clone();
+        scores.remove(self.shown?);
+        (!scores.is_empty()).then_some(Self { retrieval: Retrieval { scores }, shown: None })
+    }
 }
 
 /// `calibration.toml`: how a bundle's scores become confidence.
@@ -54,7 +64,8 @@ pub struct Verdict {
 }
 
 /// Whether the best item is offered as the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It is.
     Given,
@@ -72,9 +83,9 @@ impl Calibration {
     pub fn fit(trials: &[Scored], risk: f64, false_alarms: f64) -> Option<Self> {
         let known: Vec<&Scored> = trials.iter().filter(|trial| trial.shown.is_some()).collect();
         let temperature = fit_temperature(&known)?;
-        let judged = judged_by_other_half(&known, temperature);
+        let judged = held_out_verdicts(&known);
         let abstain_below = coverage_risk(&judged).into_iter().rev().find(|point| point.risk <= risk)?.threshold;
-        let best: Vec<f64> = known.iter().map(|trial| best_score(&trial.retrieval)).collect();
+        let best: Vec<f64> = known.iter().map(|trial| trial.retrieval.best_score()).collect();
         let has_unknown = trials.len() > known.len();
         Some(Self {
             format: CALIBRATION_FORMAT.into(),
@@ -92,7 +103,7 @@ impl Calibration {
     pub fn judge(&self, retrieval: &Retrieval) -> Verdict {
         let confidence = probabilities(retrieval, self.temperature).into_iter().fold(0.0, f64::max);
         let answer = match () {
-            () if best_score(retrieval) < self.absent_below => Answer::Absent,
+            () if retrieval.best_score() < self.absent_below => Answer::Absent,
             () if confidence < self.abstain_below => Answer::Abstained,
             () => Answer::Given,
         };
@@ -124,7 +135,7 @@ impl Checked for Calibration {
 /// Probability of each item at `temperature`, in the gallery's order.
 #[must_use]
 pub fn probabilities(retrieval: &Retrieval, temperature: f64) -> Vec<f64> {
-    let best = best_score(retrieval);
+    let best = retrieval.best_score();
     let weights: Vec<f64> = retrieval.scores.iter().map(|s| ((f64::from(*s) - best) / temperature).exp()).collect();
     let sum: f64 = weights.iter().sum();
     weights.into_iter().map(|weight| weight / sum).collect()
@@ -155,21 +166,18 @@ fn slope(retrieval: &Retrieval, shown: usize, inverse: f64) -> f64 {
     expected - f64::from(retrieval.scores[shown])
 }
 
-/// Confidence and correctness of each trial, by a temperature that the trial had no part in: that of the other half, even
-/// and odd, or `whole` where a half is empty.
-fn judged_by_other_half(trials: &[&Scored], whole: f64) -> Vec<(f64, bool)> {
-    let half = |parity: usize| -> Vec<&Scored> {
-        trials.iter().enumerate().filter(|(i, _)| i % 2 == parity).map(|(_, trial)| *trial).collect()
-    };
+/// Confidence of each trial that shows an item, and whether its first item is that, by a temperature that the trial had no
+/// part in: that of the other half, even and odd, or of all where a half is empty.
+#[must_use]
+pub fn held_out_verdicts(trials: &[&Scored]) -> Vec<(f64, bool)> {
+    let known: Vec<&Scored> = trials.iter().copied().filter(|trial| trial.shown.is_some()).collect();
+    let Some(whole) = fit_temperature(&known) else { return Vec::new() };
+    let half = |parity: usize| -> Vec<&Scored> { known.iter().skip(parity).step_by(2).copied().collect() };
     let temperatures = [1, 0].map(|other| fit_temperature(&half(other)).unwrap_or(whole));
     let judge = |(i, trial): (usize, &&Scored)| {
         let probabilities = probabilities(&trial.retrieval, temperatures[i % 2]);
         let (best, _) = trial.retrieval.ranked(1)[0];
         (probabilities[best], trial.shown == Some(best))
     };
-    trials.iter().enumerate().map(judge).collect()
-}
-
-fn best_score(retrieval: &Retrieval) -> f64 {
-    retrieval.scores.iter().fold(f64::NEG_INFINITY, |best, score| best.max(f64::from(*score)))
+    known.iter().enumerate().map(judge).collect()
 }

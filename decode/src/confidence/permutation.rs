@@ -5,9 +5,10 @@
 
 use crate::Retrieval;
 use crate::noise::word;
+use serde::Serialize;
 
 /// The mean rank of the shown items, and its null.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Null {
     /// Mean rank of the shown items, 1 is best.
     pub observed: f64,
@@ -18,35 +19,60 @@ pub struct Null {
     pub p: f64,
 }
 
-/// Exchanges the `shown` items of `trials` at random `permutations` times, by a counter under `seed`. `None` without trials
-/// or when the lists differ in length.
-#[must_use]
-pub fn permutation_null(trials: &[Retrieval], shown: &[usize], permutations: u32, seed: u64) -> Option<Null> {
-    if trials.is_empty() || trials.len() != shown.len() {
-        return None;
-    }
-    let ranks = rank_table(trials, shown);
-    let total = |order: &[usize]| order.iter().zip(&ranks).map(|(column, row)| row[*column]).sum::<u64>();
-    let mut order: Vec<usize> = (0..shown.len()).collect();
-    let observed = total(&order);
-    let (mut as_good, mut sum) = (0_u32, 0_u64);
-    for permutation in 0..permutations {
-        shuffle(&mut order, seed, permutation);
-        let permuted = total(&order);
-        sum += permuted;
-        as_good += u32::from(permuted <= observed);
-    }
-    let per_trial = trials.len() as f64;
-    Some(Null {
-        observed: observed as f64 / per_trial,
-        mean: sum as f64 / f64::from(permutations.max(1)) / per_trial,
-        p: f64::from(1 + as_good) / f64::from(1 + permutations),
-    })
+/// The trials of a session so far, of which only the ranks that a permutation needs are worked out anew with each trial.
+#[derive(Debug, Clone, Default)]
+pub struct SessionNull {
+    trials: Vec<Retrieval>,
+    shown: Vec<usize>,
+    /// Rank that each trial (row) gives to the shown item of each trial (column).
+    ranks: Vec<Vec<u64>>,
 }
 
-/// Rank that each trial (row) gives to the item of each trial (column): all that a permutation needs.
-fn rank_table(trials: &[Retrieval], shown: &[usize]) -> Vec<Vec<u64>> {
-    trials.iter().map(|trial| shown.iter().map(|item| trial.rank_of(*item) as u64).collect()).collect()
+impl SessionNull {
+    /// Takes in a trial that showed item `shown`.
+    pub fn add(&mut self, retrieval: Retrieval, shown: usize) {
+        for (row, trial) in self.ranks.iter_mut().zip(&self.trials) {
+            row.push(trial.rank_of(shown) as u64);
+        }
+        self.shown.push(shown);
+        self.ranks.push(self.shown.iter().map(|item| retrieval.rank_of(*item) as u64).collect());
+        self.trials.push(retrieval);
+    }
+
+    /// Exchanges the shown items at random `permutations` times, by a counter under `seed`; `None` without trials.
+    #[must_use]
+    pub fn null(&self, permutations: u32, seed: u64) -> Option<Null> {
+        if self.trials.is_empty() {
+            return None;
+        }
+        let total = |order: &[usize]| order.iter().zip(&self.ranks).map(|(column, row)| row[*column]).sum::<u64>();
+        let mut order: Vec<usize> = (0..self.shown.len()).collect();
+        let observed = total(&order);
+        let (mut as_good, mut sum) = (0_u32, 0_u64);
+        for permutation in 0..permutations {
+            shuffle(&mut order, seed, permutation);
+            let permuted = total(&order);
+            sum += permuted;
+            as_good += u32::from(permuted <= observed);
+        }
+        let per_trial = self.trials.len() as f64;
+        Some(Null {
+            observed: observed as f64 / per_trial,
+            mean: sum as f64 / f64::from(permutations.max(1)) / per_trial,
+            p: f64::from(1 + as_good) / f64::from(1 + permutations),
+        })
+    }
+}
+
+/// [`SessionNull::null`] of `trials` and their `shown` items. `None` without trials or when the lists differ in length.
+#[must_use]
+pub fn permutation_null(trials: &[Retrieval], shown: &[usize], permutations: u32, seed: u64) -> Option<Null> {
+    if trials.len() != shown.len() {
+        return None;
+    }
+    let mut session = SessionNull::default();
+    trials.iter().zip(shown).for_each(|(trial, item)| session.add(trial.clone(), *item));
+    session.null(permutations, seed)
 }
 
 /// Fisher and Yates; every permutation starts from the order that the last one left, which is as random.

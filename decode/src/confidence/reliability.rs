@@ -1,7 +1,9 @@
 //! Does a confidence keep its word, and what does abstaining buy?
 
+use serde::Serialize;
+
 /// One threshold of confidence.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CoverageRisk {
     /// The lowest confidence that is answered.
     pub threshold: f64,

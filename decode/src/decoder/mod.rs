@@ -4,19 +4,21 @@ mod networks;
 
 pub(crate) use networks::{Networks, Running, missing};
 
-use crate::effort::{Effort, Offers, StepTimes};
+use crate::effort::{Effort, Offers, StepTimes, Work};
 use crate::picture::PixelRange;
 use crate::reconstruction::{Reconstruction, Setup, rehearse};
 use crate::running::RunningNetwork;
 use crate::sampler::LoopPlace;
 use crate::{
-    Bundle, DecodeError, Gallery, Network, NetworkReport, Parity, Picture, Retrieval, TrialNoise, WarmUpReport, parity,
+    Bundle, DecodeError, Gallery, Network, NetworkReport, Parity, Picture, Retrieval, TrialNoise, TwoStageGallery,
+    WarmUpReport, parity,
 };
-use mindeye_config::{Clock, Dimensions, EngineKind, NetworkEntry, SchedulerConfig, Step, Timings};
+use mindeye_config::{Budget, Clock, Dimensions, EngineKind, NetworkEntry, SchedulerConfig, Step, Timings};
 use mindeye_engine::Engine;
 use mindeye_preprocess::Pattern;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Which products a bundle can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,14 @@ pub struct Decoder {
     pub(crate) dimensions: Dimensions,
     scheduler: SchedulerConfig,
     gallery: Option<Arc<Gallery>>,
+    two_stage: Option<Arc<TwoStageGallery>>,
+    /// Time for the second look at a gallery that has a first.
+    retrieval_limit: Duration,
 }
+
+/// Default time for the second look: the best thousand of a gallery of full tokens are 0.79 GB of reading, some 80 ms on two
+/// cores.
+const RETRIEVAL_LIMIT: Duration = Duration::from_millis(100);
 
 impl Decoder {
     /// Opens every network of `bundle` on `engine` and runs its golden case once (run 0 of a mock's plan). On the mock
@@ -72,7 +81,9 @@ impl Decoder {
         }
         let networks = Networks::new(engine, clock, StepTimes::from_warm_up(&report), running)?;
         let (dimensions, scheduler) = (bundle.manifest.dimensions.clone(), bundle.scheduler.clone());
-        let mut decoder = Self { networks, dimensions, scheduler, gallery: bundle.gallery.clone() };
+        let (gallery, two_stage) = (bundle.gallery.clone(), bundle.two_stage.clone());
+        let mut decoder =
+            Self { networks, dimensions, scheduler, gallery, two_stage, retrieval_limit: RETRIEVAL_LIMIT };
         decoder.rehearse()?;
         Ok((decoder, report))
     }
@@ -137,10 +148,34 @@ impl Decoder {
         offers
     }
 
+    /// Plans with the times of `budget` until a network has run live: they were measured under load, the one run of warm-up
+    /// was not. A row is a trial's; it is shared among the runs of a full trial, so that steps whose time goes to several
+    /// networks (the VAE's picture and TAESD's) are left to warm-up.
+    pub fn expect(&mut self, budget: &Budget) {
+        let offers = self.offers();
+        let work = [Effort::Retrieval, Effort::Blurry, offers.best()].map(|effort| offers.work(effort));
+        let trial = work.into_iter().flatten().fold(Work::default(), |sum, work| sum + work);
+        self.networks.times.expect(budget, &trial);
+    }
+
     /// What each network has taken lately on this machine.
     #[must_use]
     pub fn times(&self) -> &StepTimes {
         &self.networks.times
+    }
+
+    /// The same decoder with `candidates` pictures for a full reconstruction, instead of the bundle's number.
+    #[must_use]
+    pub fn with_candidates(mut self, candidates: u32) -> Self {
+        self.scheduler.candidates = candidates;
+        self
+    }
+
+    /// The same decoder with at most `limit` for the second look at a gallery that has coarse vectors for a first.
+    #[must_use]
+    pub fn with_retrieval_limit(mut self, limit: Duration) -> Self {
+        self.retrieval_limit = limit;
+        self
     }
 
     /// Scores the gallery against a z-scored pattern, `f32[voxels]`; adds its times to `backbone` and `retrieval`.
@@ -158,7 +193,12 @@ impl Decoder {
         let clock = Arc::clone(&self.networks.clock);
         let outputs = self.networks.run(PRODUCT, Network::Backbone, &[&zscored.0], timings)?;
         let retrieval_tokens = &outputs[1];
-        Ok(timed(clock.as_ref(), timings, Step::Retrieval, || gallery.score(retrieval_tokens))?)
+        let deadline = clock.now() + self.retrieval_limit;
+        let score = || match &self.two_stage {
+            Some(pair) => pair.score(retrieval_tokens, deadline, clock.as_ref()),
+            None => gallery.score(retrieval_tokens),
+        };
+        Ok(timed(clock.as_ref(), timings, Step::Retrieval, score)?)
     }
 
     /// Decodes the low-level picture of a z-scored pattern, `f32[voxels]`; adds its times to `low_level` and `vae`.

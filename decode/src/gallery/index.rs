@@ -17,6 +17,15 @@ pub trait CoarseIndex: Send + Sync {
     /// # Errors
     /// [`GalleryError::Width`] for a query of another width, [`GalleryError::Index`] from a library.
     fn nearest(&self, query: &[f32], k: usize) -> Result<Vec<(usize, f32)>, GalleryError>;
+
+    /// The inner product of every item, in the gallery's order; `None` from an index that looks at a part of them.
+    ///
+    /// # Errors
+    /// As [`CoarseIndex::nearest`].
+    fn scores(&self, query: &[f32]) -> Result<Option<Vec<f32>>, GalleryError> {
+        let _ = query;
+        Ok(None)
+    }
 }
 
 /// Compares with every item.
@@ -43,17 +52,22 @@ impl ExactIndex {
     }
 }
 
+impl ExactIndex {
+    fn compare(&self, query: &[f32]) -> Result<Vec<f32>, GalleryError> {
+        if query.len() != self.dimensions {
+            return Err(GalleryError::Width { expected: self.dimensions, found: query.len() });
+        }
+        Ok(self.vectors.chunks(self.dimensions).map(|vector| dot(vector, query) as f32).collect())
+    }
+}
+
 impl CoarseIndex for ExactIndex {
     fn items(&self) -> usize {
         self.vectors.len() / self.dimensions
     }
 
     fn nearest(&self, query: &[f32], k: usize) -> Result<Vec<(usize, f32)>, GalleryError> {
-        if query.len() != self.dimensions {
-            return Err(GalleryError::Width { expected: self.dimensions, found: query.len() });
-        }
-        let score = |(item, vector): (usize, &[f32])| (item, dot(vector, query) as f32);
-        let mut scored: Vec<(usize, f32)> = self.vectors.chunks(self.dimensions).enumerate().map(score).collect();
+        let mut scored: Vec<(usize, f32)> = self.compare(query)?.into_iter().enumerate().collect();
         let better = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if k < scored.len() {
             scored.select_nth_unstable_by(k, better);
@@ -61,5 +75,9 @@ impl CoarseIndex for ExactIndex {
         }
         scored.sort_unstable_by(better);
         Ok(scored)
+    }
+
+    fn scores(&self, query: &[f32]) -> Result<Option<Vec<f32>>, GalleryError> {
+        self.compare(query).map(Some)
     }
 }

@@ -6,11 +6,14 @@
 use super::coarse::CoarseProjection;
 use super::index::CoarseIndex;
 use super::{Gallery, GalleryError};
+use crate::Retrieval;
 use mindeye_config::{Clock, Moment};
 use std::sync::Arc;
 
 /// Items that get the second look: it costs 0.79 GB of reading at full size, some 20 ms.
 const SHORTLIST: usize = 1000;
+/// What no cosine is below: of items that neither look reached.
+const LOWEST: f32 = -1.0;
 /// Items between two looks at the clock, 39 MB of reading at full size.
 const BLOCK: usize = 50;
 
@@ -84,6 +87,27 @@ impl TwoStageGallery {
             is_full: false,
         }));
         Ok(Shortlist { found: compared, compared: done })
+    }
+
+    /// A score for every item, as far as both looks say: over all tokens for the best thousand that `deadline` left time
+    /// for, the coarse estimate for the others, which is held below them. An index that looks at a part only gives the rest
+    /// −1.
+    ///
+    /// # Errors
+    /// As [`TwoStageGallery::search`].
+    pub fn score(&self, tokens: &[f32], deadline: Moment, clock: &dyn Clock) -> Result<Retrieval, GalleryError> {
+        let query = self.gallery.query(tokens)?;
+        let coarse = self.index.scores(&self.projection.apply(&query))?;
+        let mut scores = coarse.unwrap_or_else(|| vec![LOWEST; self.gallery.len()]);
+        let Shortlist { found, compared } = self.search(tokens, deadline, clock)?;
+        let (full, rest) = found.split_at(compared);
+        if let Some(worst) = full.last() {
+            scores.iter_mut().for_each(|score| *score = score.min(worst.score));
+        }
+        let behind = full.last().map_or(f32::INFINITY, |worst| worst.score);
+        rest.iter().for_each(|Found { item, score, .. }| scores[*item] = score.min(behind));
+        full.iter().for_each(|Found { item, score, .. }| scores[*item] = *score);
+        Ok(Retrieval { scores })
     }
 
     fn full(&self, item: usize, query: &[f32]) -> Found {

@@ -137,7 +137,7 @@ impl Stepper for DevicePrior {
         step: &PlanStep,
         at: usize,
     ) -> Result<(), DecodeError> {
-        let coefficients = step.prior_coefficients().expect("`Setup` sends no other plan to a device");
+        let coefficients = step.prior_coefficients().expect("the prior's walks mix sample, output and noise alone");
         let PriorBuffers { sample, timestep, brain_tokens, predicted, noise, coefficients: row, next, noises } =
             &mut *self.0;
         engine.upload(timestep, &[step.timestep as f32])?;
@@ -251,7 +251,7 @@ impl Stepper for DeviceLatent {
         step: &PlanStep,
         _: usize,
     ) -> Result<(), DecodeError> {
-        let coefficients = step.graph_coefficients().expect("`Setup` sends no plan with noise to a device");
+        let coefficients = step.graph_coefficients().expect("no sampler of the latent adds noise");
         let own = &mut *self.0;
         let batch = own.timestep.spec().element_count();
         engine.upload(&mut own.timestep, &vec![step.timestep as f32; batch])?;

@@ -38,6 +38,15 @@ pub enum LoopPlace {
     Device,
 }
 
+impl std::fmt::Display for LoopPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Host => "the host",
+            Self::Device => "the device",
+        })
+    }
+}
+
 /// From what a latent is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartFrom {

@@ -82,6 +82,7 @@ mod tests {
             assert_eq!(last, Row::of(Mixed::Output), "{steps} steps");
             let quiet = plan.steps[..plan.steps.len() - 1].iter().filter(|step| !step.mixes(Mixed::Noise)).count();
             assert_eq!(quiet, 0, "{steps} steps: only the last adds no noise");
+            assert!(plan.steps.iter().all(|step| step.prior_coefficients().is_some()), "{steps} steps on a device");
         }
     }
 

@@ -168,7 +168,7 @@ fn manifest() -> BundleManifest {
         dimensions: dimensions(),
         estimator: recipe().estimator(),
         network: Network::ALL.map(network_entry).into(),
-        gallery: Some(GalleryEntry { count: IDS.len(), vectors_from: "sines".into() }),
+        gallery: Some(GalleryEntry { count: IDS.len(), vectors_from: "sines".into(), coarse: None }),
         file: Vec::new(),
     }
 }

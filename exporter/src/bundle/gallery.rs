@@ -2,6 +2,7 @@
 
 use super::parts::same;
 use crate::ExportError;
+use crate::gallery::COARSE;
 use crate::staging::{make_folder, unwritable};
 use crate::weights::Weights;
 use mindeye_config::GalleryEntry;
@@ -35,7 +36,22 @@ pub(super) fn copy_gallery(from: &Path, folder: &Path, tokens: &[usize]) -> Resu
         let thumb = format!("{}.png", line.split('\t').next().unwrap_or_default());
         copy(&from.join("thumbs").join(&thumb), &thumbs.join(&thumb))?;
     }
-    Ok(GalleryEntry { count, vectors_from: vectors_from(from)? })
+    let coarse = copy_coarse(from, &to, &[count, width])?;
+    Ok(GalleryEntry { count, vectors_from: vectors_from(from)?, coarse })
+}
+
+/// The coarse vectors of [count, width] ones, where the gallery has them; how many numbers each has.
+fn copy_coarse(from: &Path, to: &Path, [count, width]: &[usize; 2]) -> Result<Option<usize>, ExportError> {
+    let path = from.join(COARSE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let file = Weights::open(&path)?;
+    let dimensions = file.size("axes", 0);
+    let found = [file.size("axes", 1), file.size("vectors", 0), file.size("vectors", 1)];
+    same(&path, "width of `axes`, shape of `vectors`".into(), &found, VECTORS.into(), &[*width, *count, dimensions])?;
+    copy(&path, &to.join(COARSE))?;
+    Ok(Some(dimensions))
 }
 
 /// What the gallery's own manifest says of its encoder.

@@ -90,7 +90,11 @@ pub fn random_init_bundle_with_progress(
         dimensions: dimensions(&model, &sizes, &mask, scheduler.latent_scale),
         estimator: recipe.estimator(),
         network: networks,
-        gallery: Some(GalleryEntry { count: SCENES as usize, vectors_from: vectors_from(init.size).into() }),
+        gallery: Some(GalleryEntry {
+            count: SCENES as usize,
+            vectors_from: vectors_from(init.size).into(),
+            coarse: None,
+        }),
         file: list_files(folder)?,
     };
     write_toml(folder, "manifest.toml", &manifest)?;

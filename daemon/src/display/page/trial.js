@@ -41,7 +41,15 @@ function drawHeading(trial) {
   say('trial', `Trial ${trial.trial}`);
   say('in-time', inTime(trial)).dataset.mood = trial.deadline_met ? 'calm' : 'alarm';
   say('revision', trial.final ? null : '… in the making');
-  say('confidence', trial.confidence === null ? null : `confidence ${percentage(trial.confidence)}`);
+  say('confidence', confidence(trial));
+}
+
+const VERDICTS = { abstained: ', not sure enough to answer', absent: ', none of these pictures' };
+
+/// Without a calibration in the bundle nobody knows how sure a list is, and the page says so.
+function confidence({ confidence: share, answer = null, retrieval }) {
+  if (share !== null) return `confidence ${percentage(share)}${VERDICTS[answer] ?? ''}`;
+  return retrieval.length > 0 ? 'confidence not calibrated' : null;
 }
 
 /// Only the final answer has met its deadline or not.
