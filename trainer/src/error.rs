@@ -95,6 +95,9 @@ pub enum TrainError {
     /// The training folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Test trials were seen.
+    #[error(transparent)]
+    Leakage(#[from] crate::leakage::Leakage),
     /// A mask or z-score table.
     #[error(transparent)]
     Preprocess(#[from] mindeye_preprocess::PreprocessError),

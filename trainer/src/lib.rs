@@ -33,7 +33,7 @@ mod schedule;
 pub mod training_folder;
 
 pub use error::{CONVERSION, TrainError};
-pub use examples::{Example, Examples};
+pub use examples::{Example, Examples, Participant, by_participant};
 pub use mixing::Mixing;
 pub use random::Draws;
 pub use report::{EpochRow, Facts, Log, training_report};

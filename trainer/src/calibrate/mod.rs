@@ -13,8 +13,9 @@ mod checkpoint;
 mod fit;
 mod report;
 
+pub use crate::checkpoint::TrainingRecord;
 pub use arguments::Arguments;
-pub use checkpoint::{CheckpointError, RidgeCheckpoint, RidgeFacts, RidgeKind, TrainingRecord};
+pub use checkpoint::{CheckpointError, RidgeCheckpoint, RidgeFacts, RidgeKind};
 pub use fit::{CalibrateError, Calibration, Choices, JoinedSpace, Target, calibrate};
 
 use crate::training_folder::TrainingFolder;

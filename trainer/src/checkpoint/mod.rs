@@ -2,7 +2,11 @@
 
 mod commit;
 mod format;
+mod participant;
+mod record;
 
 pub use commit::Commit;
 pub(crate) use format::write;
 pub use format::{Numbers, Stored, read_safetensors, write_safetensors};
+pub use participant::participant_folder;
+pub use record::TrainingRecord;
