@@ -87,7 +87,7 @@ pub fn trial_json(message: &TrialMessage<'_>) -> Value {
         "confidence": Value::Null,
         "target_scores": target,
         "image": message.image,
-        "bundle": identity.bundle, "engine": identity.engine, "seed": message.noise_seed,
+        "bundle": run.bundle(&identity.bundle), "engine": identity.engine, "seed": message.noise_seed,
         "estimator_mismatch": identity.estimator_mismatch,
         "registration_go": message.registration_go,
         "picture_bytes": message.png.len(), "picture_sha256": message.png_sha256,

@@ -2,7 +2,7 @@
 
 use crate::effort::StepTimes;
 use crate::running::RunningNetwork;
-use crate::{DecodeError, Network};
+use crate::{DecodeError, FrontEnd, Network};
 use mindeye_config::{Clock, Timings};
 use mindeye_engine::Engine;
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ pub(crate) struct Networks {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) times: StepTimes,
     running: BTreeMap<Network, RunningNetwork>,
+    /// What takes the backbone's place, if anything, with its last answer.
+    front_end: Option<(Arc<FrontEnd>, Vec<Vec<f32>>)>,
 }
 
 impl Networks {
@@ -23,7 +25,17 @@ impl Networks {
         times: StepTimes,
         running: BTreeMap<Network, RunningNetwork>,
     ) -> Self {
-        Self { engine, clock, times, running }
+        Self { engine, clock, times, running, front_end: None }
+    }
+
+    /// From now on `front_end` answers in the backbone's place; `None` gives it back.
+    pub(crate) fn set_front_end(&mut self, front_end: Option<Arc<FrontEnd>>) {
+        self.front_end = front_end.map(|front_end| (front_end, Vec::new()));
+    }
+
+    /// The front end that answers in the backbone's place.
+    pub(crate) fn front_end(&self) -> Option<&Arc<FrontEnd>> {
+        self.front_end.as_ref().map(|(front_end, _)| front_end)
     }
 
     /// Whether the bundle has `network`.
@@ -46,6 +58,11 @@ impl Networks {
     ) -> Result<&[Vec<f32>], DecodeError> {
         let running = self.running.get_mut(&network).ok_or(missing(product, network))?;
         let started = self.clock.now();
+        if let Some((front_end, answer)) = self.front_end.as_mut().filter(|_| network == Network::Backbone) {
+            *answer = vec![front_end.tokens(inputs[0]); 2];
+            book(self.clock.as_ref(), &mut self.times, timings, network, started, 1);
+            return Ok(answer);
+        }
         let result = running.run(self.engine.as_ref(), inputs);
         book(self.clock.as_ref(), &mut self.times, timings, network, started, 1);
         result

@@ -14,6 +14,7 @@ mod round_trip;
 mod setup;
 mod tokens;
 
+pub use choice::pixel_values as clip_pixel_values;
 pub(crate) use setup::Setup;
 
 use crate::effort::{Effort, Work};
