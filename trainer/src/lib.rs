@@ -30,6 +30,7 @@ mod random;
 mod report;
 pub mod ridge;
 mod schedule;
+pub mod targets;
 pub mod training_folder;
 
 pub use error::{CONVERSION, TrainError};

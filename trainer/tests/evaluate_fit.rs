@@ -152,3 +152,37 @@ fn participants_of_different_masks_share_a_model_and_are_measured_each_for_thems
 fn number_at(home: &Path) -> f64 {
     number(&report(home, "r.json"), &format!("{AVERAGED}/top1/value"))
 }
+
+#[test]
+fn a_further_participant_is_calibrated_into_the_trained_model_in_closed_form() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    folder(home);
+    participant(home, "second", TRAIN, 31, 2);
+    participant(home, "third", TRAIN, 50, 3);
+    let both = ["fit", "--data", "data", "--data", "second", "--model", "model.toml", "--epochs", "10", "--batch", "8"];
+    runs(home, &[&both[..], &["--start", "ridge", "--out", "shared"]].concat());
+    runs(home, &["calibrate", "--checkpoint", "shared", "--data", "third", "--out", "third-in-shared"]);
+    let tokens = ["--tokens", "backbone", "--checkpoint", "third-in-shared"];
+    runs(home, &[&["evaluate", "--data", "third", "--out", "r.json"], &tokens[..]].concat());
+    // Four test images, chance 0.25; voxels are a linear image of tokens and a little noise.
+    assert!(number_at(home) >= 0.75, "{}", number_at(home));
+    // The shared part is the trained one, byte for byte, and the exporter reads the whole strictly.
+    let read = |checkpoint: &str| {
+        let bytes = fs::read(home.join(checkpoint).join("model.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let own = file.tensors().into_iter().filter(|(key, _)| !key.starts_with("voxel2clip.ridge."));
+        own.map(|(key, view)| (key, view.data().to_vec())).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert!(read("shared") == read("third-in-shared"));
+    let (checkpoint, graph) = (home.join("third-in-shared"), home.join("third.onnx"));
+    let report = export_graph(&GraphRequest::new("backbone", &checkpoint, &graph)).unwrap();
+    assert_eq!(report.inputs[0].shape, [1, 50]);
+    assert!(home.join("third-in-shared/ridge.safetensors").is_file(), "the dual form is kept");
+    let images = fs::read_to_string(home.join("third-in-shared/train_images.txt")).unwrap();
+    assert!(images.lines().any(|image| image == "image024"), "what the shared model was validated on counts as seen");
+
+    assert_done(&fit(home, "mindeye1", &["--epochs", "1"]));
+    let refused = ["calibrate", "--checkpoint", "mindeye1", "--data", "third", "--out", "x"];
+    assert_refused(&command(home, &refused).output().unwrap(), 65, &["a shared space comes from `fit --start ridge`"]);
+}

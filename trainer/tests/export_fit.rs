@@ -5,9 +5,10 @@
 mod support;
 
 use mindeye_config::{EngineConfig, ManualClock, Precision};
-use mindeye_decode::{Bundle, Decoder};
+use mindeye_decode::{Bundle, Decoder, FrontEnd, FrontEndFit};
 use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle};
 use mindeye_preprocess::{Grid, Mask, VoxelType, write_volume};
+use mindeye_trainer::calibrate::RidgeCheckpoint;
 use std::fs;
 use std::path::Path;
 use support::{TRAIN, VOXELS, assert_done, command, curve, folder, participant, runs};
@@ -59,5 +60,28 @@ fn every_participant_of_a_ridge_start_becomes_a_bundle_that_gives_the_trainer_s_
         let (_, report) = Decoder::warm_up(&bundle, engine().unwrap(), ManualClock::new()).unwrap();
         assert!(report.parity_checked(), "{report}");
     }
-    runs(home, &["evaluate", "--checkpoint", "out", "--participant", "1", "--data", "second", "--out", "r.json"]);
+    let bundle = Bundle::open(&home.join("bundle1")).unwrap();
+    for (name, kind) in [("direct", &["--direct"][..]), ("shared", &["--new-shared-space", "12"])] {
+        runs(home, &[&["calibrate", "--data", "second", "--out", name], kind].concat());
+        a_calibration_answers_in_decode_as_in_the_trainer(&home.join(name), &bundle);
+    }
+    let first = Bundle::open(&home.join("bundle0")).unwrap();
+    let error = FrontEnd::open(&home.join("direct"), &FrontEndFit::of(&first)).unwrap_err().to_string();
+    assert!(error.contains("mask.nii.gz: number of voxels 31, the bundle has 40"), "{error}");
+}
+
+fn a_calibration_answers_in_decode_as_in_the_trainer(folder: &Path, bundle: &Bundle) {
+    let (trainer, served) =
+        (RidgeCheckpoint::open(folder).unwrap(), FrontEnd::open(folder, &FrontEndFit::of(bundle)).unwrap());
+    assert_eq!(*served.zscore, trainer.zscore);
+    let mut draws = mindeye_trainer::Draws::new(5, 0, "patterns");
+    let patterns = ndarray::Array2::from_shape_simple_fn((4, 31), || draws.normal() as f32);
+    let expected = trainer.tokens(patterns.view()).unwrap();
+    for (pattern, expected) in patterns.outer_iter().zip(expected.outer_iter()) {
+        let found = served.tokens(&pattern.to_vec());
+        let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
+        // 1e-4, the bundle's own tolerance: sums of some dozens of float32 products, much larger than what is left of them,
+        // in another order.
+        assert!(off < 1e-4, "{}: {off:.2e}", folder.display());
+    }
 }

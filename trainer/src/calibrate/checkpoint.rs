@@ -155,9 +155,14 @@ impl RidgeCheckpoint {
         if let Some(shared) = &self.shared {
             shared.write(&at("shared.safetensors"))?;
         }
-        self.zscore.write(&at("zscore.safetensors"))?;
+        self.write_own(staging, folder)
+    }
+
+    /// What belongs to the participant beside the front-end: z-scores, the images that were seen, and the data's own files.
+    pub(super) fn write_own(&self, staging: &Staging, folder: &TrainingFolder) -> Result<(), CheckpointError> {
+        self.zscore.write(&staging.path().join("zscore.safetensors"))?;
         staging.write(TrainingRecord::IMAGES, self.facts.training.image_list())?;
-        for name in ["mask.nii.gz", "reference.nii.gz", "preprocess.toml"] {
+        for name in ["mask.nii.gz", "reference.nii.gz", "preprocess.toml", "hrf_index.nii.gz"] {
             let source = folder.path().join(name);
             if source.is_file() {
                 staging.copy(&source, name)?;

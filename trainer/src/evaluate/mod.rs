@@ -21,6 +21,7 @@ mod several;
 
 pub use arguments::{Arguments, TokenChoice};
 pub use fitted::{FittedCheckpoint, FittedRequest};
+pub(crate) use pictures::ExtractorFile;
 pub use predictor::{PredictError, Predictor, Rows};
 pub use report::{ModelReport, Report};
 pub use saved::SavedPredictions;

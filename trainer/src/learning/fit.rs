@@ -316,11 +316,10 @@ impl<'a> Training<'a> {
         let state = commit.place(&self.file("state.safetensors"))?;
         commit.write(&self.file("log.csv"), self.log.csv())?;
         let sentences = [format!(
-            "{} participants: {} training images, {} for validation, {:?} voxels; {} of {} epochs done.",
-            self.examples.participants().len(),
+            "{} training images, {} for validation, {} voxels; {} of {} epochs done.",
             self.examples.train.len(),
             self.examples.validation.len(),
-            self.examples.voxel_counts(),
+            self.examples.voxel_counts().iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
             self.place.epochs,
             self.request.training.epochs
         )];
