@@ -69,6 +69,8 @@ pub struct Prepared {
     pub identity: Identity,
     /// What is fed back, if the session asks for it.
     pub feedback: Option<Arc<FeedbackPlan>>,
+    /// Folder of calibrations that the operator may load between runs.
+    pub front_ends: Option<PathBuf>,
 }
 
 /// Opens the bundle at `dir`, compares estimators, starts the engine and runs every golden case.
@@ -96,7 +98,7 @@ pub fn prepare(dir: &Path, config: &DaemonConfig, clock: Arc<dyn Clock>) -> Resu
     let scorer = scorer.with_retrieval_limit(Duration::from_secs_f64(config.deadline.retrieval_ms / 1e3));
     let decoders = Decoders { scorer, painter };
     let identity = identity(&bundle, &report, config, estimator_mismatch);
-    Ok(Prepared { bundle, decoders, report, identity, feedback })
+    Ok(Prepared { bundle, decoders, report, identity, feedback, front_ends: None })
 }
 
 /// Opens the bundle at `dir` and checks every file.

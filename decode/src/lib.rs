@@ -22,6 +22,7 @@ pub mod confidence;
 mod decoder;
 pub mod effort;
 mod error;
+mod front_end;
 mod gallery;
 pub mod metrics;
 mod network;
@@ -38,6 +39,7 @@ mod tensors;
 pub use bundle::{Bundle, BundleError};
 pub use decoder::{Decoder, Products};
 pub use error::DecodeError;
+pub use front_end::{FrontEnd, FrontEndError, FrontEndFit};
 #[cfg(feature = "usearch")]
 pub use gallery::UsearchIndex;
 pub use gallery::{
@@ -47,5 +49,5 @@ pub use network::Network;
 pub use noise::{CounterNoise, Draw, NoiseSource, TrialNoise};
 pub use parity::{NetworkReport, Parity, WarmUpReport};
 pub use picture::Picture;
-pub use reconstruction::{Candidate, Progress, Reconstruction};
+pub use reconstruction::{Candidate, Progress, Reconstruction, clip_pixel_values};
 pub use retrieval::{Retrieval, image_to_brain_rank};

@@ -2,14 +2,17 @@
 
 mod common;
 
-use common::{Raw, array, miniature, miniature_sizes, miniature_unet, onnx_runtime, read_tensors, write_tensors};
-use mindeye_config::{BundleManifest, Exit, ManualClock, Origin, Precision};
+use common::{
+    Raw, array, miniature, miniature_mindeye2, miniature_sizes, miniature_unet, onnx_runtime, read_tensors,
+    write_tensors,
+};
+use mindeye_config::{BundleManifest, Exit, ManualClock, Origin, Precision, SchedulerConfig, TokenScale};
 use mindeye_decode::{Bundle, Decoder};
 use mindeye_exporter::ExportError;
 use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle, golden_case};
 use mindeye_exporter::gallery::{Item, write_coarse, write_gallery};
 use mindeye_exporter::inspect::inspect;
-use mindeye_exporter::networks::{Dialect, Half, KlEncoder, Network, Taesd, Unet, VaeEncoder};
+use mindeye_exporter::networks::{Dialect, Half, KlEncoder, Network, Prior, Taesd, Unet, VaeEncoder};
 use mindeye_exporter::random_init::random_weights;
 use mindeye_exporter::weights::{Layout, StateDict};
 use mindeye_preprocess::{Grid, Mask, VoxelType, ZscoreTable, write_volume};
@@ -167,6 +170,27 @@ fn without_a_renderer_a_bundle_serves_retrieval_and_the_daemon_can_check_it() {
     let (decoder, report) = Decoder::warm_up(&bundle, engine, ManualClock::new()).unwrap();
     assert!(report.parity_checked(), "{report}");
     assert!(decoder.products().retrieval && !decoder.products().blurry);
+}
+
+#[test]
+fn the_prior_s_tokens_have_the_scale_in_which_their_model_was_trained() {
+    if onnx_runtime().is_none() {
+        return;
+    }
+    let home = Home::new();
+    let scale = || -> TokenScale {
+        let _ = std::fs::remove_dir_all(home.path("bundle"));
+        home.bundle(false, false).unwrap();
+        let scheduler: SchedulerConfig = mindeye_config::load(&home.path("bundle/scheduler.toml")).unwrap();
+        scheduler.prior.token_scale
+    };
+    assert_eq!(scale(), TokenScale::SqrtWidth);
+    let mut mindeye2 = miniature_mindeye2().layout();
+    let prior = Prior { prefix: "diffusion_prior.net.", rotary: 3, ..Prior::with(4, 10, 1, 2, 8) };
+    mindeye2.tensors.extend(prior.layout().tensors);
+    write_weights(&home.path("checkpoint/model.safetensors"), &mindeye2);
+    std::fs::remove_file(home.path("checkpoint/golden.safetensors")).unwrap();
+    assert_eq!(scale(), TokenScale::One);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What can go wrong between recorded trials and a checkpoint, each naming the thing, the place and both sides.
 
+use crate::checkpoint::Unopened;
 use crate::training_folder::FolderError;
 use mindeye_config::{ConfigError, Exit};
 use std::path::{Path, PathBuf};
@@ -95,6 +96,9 @@ pub enum TrainError {
     /// The training folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Test trials were seen.
+    #[error(transparent)]
+    Leakage(#[from] crate::leakage::Leakage),
     /// A mask or z-score table.
     #[error(transparent)]
     Preprocess(#[from] mindeye_preprocess::PreprocessError),
@@ -121,6 +125,15 @@ impl TrainError {
 
     pub(crate) fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
         |source| Self::Unwritable { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn unopened(path: &Path, unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Missing(_) => Self::NoSuchFile { path: path.to_path_buf() },
+            Unopened::Pickle => Self::Pickle { path: path.to_path_buf() },
+            Unopened::System(source) => Self::unreadable(path)(source),
+            Unopened::Broken(problem) => Self::malformed(path, problem),
+        }
     }
 
     pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> Self {

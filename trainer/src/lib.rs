@@ -30,10 +30,11 @@ mod random;
 mod report;
 pub mod ridge;
 mod schedule;
+pub mod targets;
 pub mod training_folder;
 
 pub use error::{CONVERSION, TrainError};
-pub use examples::{Example, Examples};
+pub use examples::{Example, Examples, Participant, by_participant};
 pub use mixing::Mixing;
 pub use random::Draws;
 pub use report::{EpochRow, Facts, Log, training_report};

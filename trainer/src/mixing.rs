@@ -24,6 +24,20 @@ impl Mixing {
         Self { weight: weight.collect(), partner }
     }
 
+    /// The same where samples may only be mixed within groups of these sizes, which follow one another: voxels of two
+    /// participants have no sum.
+    #[must_use]
+    pub fn draw_within(draws: &mut Draws, groups: &[usize], config: &ContrastiveConfig) -> Self {
+        let mut whole = Self { partner: Vec::new(), weight: Vec::new() };
+        for size in groups {
+            let before = whole.partner.len();
+            let group = Self::draw(draws, *size, config);
+            whole.partner.extend(group.partner.iter().map(|partner| before + partner));
+            whole.weight.extend(group.weight);
+        }
+        whole
+    }
+
     /// The target matrix P, row-major `[B, B]`: λ on the diagonal and 1 - λ_i at (i, π(i)), where the released code
     /// overwrites and the clean one adds (spec: MindEye section 3.1).
     #[must_use]
@@ -53,6 +67,18 @@ mod tests {
         let clean = [0.75, 0.25, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
         assert_eq!(mixing.target(MixcoTarget::Faithful), faithful);
         assert_eq!(mixing.target(MixcoTarget::Clean), clean);
+    }
+
+    #[test]
+    fn groups_are_mixed_among_themselves() {
+        let config = ContrastiveConfig::default();
+        let mixing = Mixing::draw_within(&mut Draws::new(3, 1, "mix"), &[5, 0, 3], &config);
+        let mut partners = mixing.partner.clone();
+        partners.sort_unstable();
+        assert_eq!(partners, [0, 1, 2, 3, 4, 5, 6, 7], "a permutation of all");
+        assert!(mixing.partner[..5].iter().all(|i| *i < 5) && mixing.partner[5..].iter().all(|i| *i >= 5));
+        let alone = Mixing::draw(&mut Draws::new(3, 1, "mix"), 5, &config);
+        assert_eq!(alone, Mixing::draw_within(&mut Draws::new(3, 1, "mix"), &[5], &config));
     }
 
     #[test]

@@ -255,3 +255,34 @@ fn bad_input_is_refused_by_name_with_the_right_status_and_leaves_nothing() {
     std::fs::write(home.path("data/trials.tsv"), trials.replace("\ttrain\t", "\tvalidation\t")).unwrap();
     refuses("no trial has the split `train` (of 120 trials)");
 }
+
+#[test]
+fn zscores_are_made_for_every_lag_at_which_there_are_betas() {
+    let home = Home::new();
+    let data = home.participant("data", 7, 2.0);
+    let late: ndarray::Array2<f32> = ndarray_npy::read_npy(home.path("data/voxels.npy")).unwrap();
+    // An early estimate is the late one, five times as large and off by 3.
+    let early = late.mapv(|beta| 5.0 * beta + 3.0);
+    let by_lag = ndarray::stack(ndarray::Axis(0), &[early.view(), late.view()]).unwrap();
+    ndarray_npy::write_npy(home.path("data/voxels_by_lag.npy"), &by_lag).unwrap();
+    let error = fails(65, &["calibrate", "--direct", "--data", &data, "--out", &home.at("x")]);
+    assert!(error.contains("voxels_by_lag.npy: must be [lags, trials, voxels]"), "{error}");
+
+    let recipe: mindeye_config::PreprocessConfig =
+        mindeye_config::from_toml(include_str!("../../config/preprocess/demo.toml"), Path::new("demo")).unwrap();
+    let recipe = mindeye_config::PreprocessConfig { revision_lags_s: vec![4.5, 7.5], ..recipe };
+    let facts = format!("beta_unit = \"none\"\n[estimator]\n{}", toml::to_string(&recipe.estimator()).unwrap());
+    std::fs::write(home.path("data/dataset.toml"), facts).unwrap();
+    home.calibrate(&data, "ridge", &["--direct"]);
+    let table = mindeye_preprocess::ZscoreTable::read(&home.path("ridge/zscore.safetensors")).unwrap();
+    assert_eq!(table.lags_s(), [4.5, 7.5]);
+    for voxel in 0..table.voxels() {
+        let (early, late) = ((table.mean(0)[voxel], table.sd(0)[voxel]), (table.mean(1)[voxel], table.sd(1)[voxel]));
+        // 1e-4: betas of some hundreds in float32.
+        assert!((early.0 - (5.0 * late.0 + 3.0)).abs() < 1e-4 * early.0.abs(), "{voxel}: {early:?} {late:?}");
+        assert!((early.1 - 5.0 * late.1).abs() < 1e-4 * early.1, "{voxel}: {early:?} {late:?}");
+    }
+    ndarray_npy::write_npy(home.path("data/voxels_by_lag.npy"), &(by_lag + 1.0)).unwrap();
+    let error = fails(65, &["calibrate", "--direct", "--data", &data, "--out", &home.at("x")]);
+    assert!(error.contains("the betas of its last lag are not those of voxels.npy"), "{error}");
+}

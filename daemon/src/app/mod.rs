@@ -4,6 +4,7 @@ mod sockets;
 mod wiring;
 
 use crate::display::{Pages, serve};
+use crate::ingest::FrontEndDesk;
 use crate::journal::find_open_run;
 use crate::publish::PublishEvent;
 use crate::scanner::read_events;
@@ -12,6 +13,7 @@ use crate::sources::open_source;
 use crate::vitals::Vitals;
 use crossbeam_channel::Sender;
 use mindeye_config::{Clock, DaemonConfig, Failure};
+use mindeye_decode::FrontEndFit;
 use sockets::{bound, connected, endpoint, listen, publish_socket, router_socket};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,8 +85,9 @@ impl Daemon {
         let results_file = results_file.map(|path| open_results(&path)).transpose()?;
         let operator_token = token()?;
 
-        let Prepared { bundle, decoders, identity, feedback, .. } = prepared;
-        let wiring = Wiring::new(config, &bundle, identity, feedback, clock);
+        let Prepared { bundle, decoders, identity, feedback, front_ends, .. } = prepared;
+        let front_ends = Arc::new(FrontEndDesk::new(front_ends, FrontEndFit::of(&bundle)));
+        let wiring = Wiring::new(config, &bundle, identity, feedback, front_ends, clock);
         let router = wiring.router(volumes, bound(&context, zmq::PULL, WAKE)?);
         let publisher = wiring.publisher(results, results_file);
         let pages = wiring.pages(connected(&context, zmq::PUSH, WAKE)?, operator_token.clone());

@@ -3,7 +3,9 @@
 use super::sockets::{DOOR, connected};
 use super::{Threads, wake_up};
 use crate::display::PagesParts;
-use crate::ingest::{Command, CommitItem, Committed, Committer, GridRule, Intake, Limits, Router, RouterParts};
+use crate::ingest::{
+    Command, CommitItem, Committed, Committer, FrontEndDesk, GridRule, Intake, Limits, Router, RouterParts,
+};
 use crate::journal::RecordedRun;
 use crate::pipeline::{
     Mailbox, PaintContext, Patience, PreprocessContext, ScoreContext, Work, paint_loop, preprocess_loop, score_loop,
@@ -64,6 +66,7 @@ pub(super) struct Wiring<'a> {
     bundle: &'a Bundle,
     identity: Identity,
     feedback: Option<Arc<FeedbackPlan>>,
+    front_ends: Arc<FrontEndDesk>,
     clock: Arc<dyn Clock>,
     latest: Arc<Latest>,
     frames: broadcast::Sender<Frame>,
@@ -78,6 +81,7 @@ impl<'a> Wiring<'a> {
         bundle: &'a Bundle,
         identity: Identity,
         feedback: Option<Arc<FeedbackPlan>>,
+        front_ends: Arc<FrontEndDesk>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
@@ -85,6 +89,7 @@ impl<'a> Wiring<'a> {
             bundle,
             identity,
             feedback,
+            front_ends,
             clock,
             latest: Arc::default(),
             frames: broadcast::channel(PAGE_BACKLOG).0,
@@ -107,6 +112,7 @@ impl<'a> Wiring<'a> {
             commands: self.queues.commands.1.clone(),
             work: self.queues.work.0.clone(),
             publish: self.queues.publish.0.clone(),
+            front_ends: self.front_ends.clone(),
             vitals: self.vitals.clone(),
             stop: self.stop.clone(),
         };
@@ -141,6 +147,7 @@ impl<'a> Wiring<'a> {
             commands: self.queues.commands.0.clone(),
             wake,
             publish: self.queues.publish.0.clone(),
+            front_ends: self.front_ends.clone(),
             operator_token,
         }
     }

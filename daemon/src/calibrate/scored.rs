@@ -33,7 +33,7 @@ impl<'a> Session<'a> {
 
     /// A run as its journal has it.
     pub(super) fn play_recorded(&mut self, recorded: &RecordedRun) -> Result<(), Failure> {
-        let run = Arc::new(RunInfo { start: recorded.start.clone(), dir: recorded.dir.clone() });
+        let run = Arc::new(RunInfo { start: recorded.start.clone(), dir: recorded.dir.clone(), front_end: None });
         let mut worker = RunWorker::new(self.recipe, run).map_err(Failure::data)?;
         let images = crate::blind::images(recorded);
         for work in recorded_work(recorded) {
@@ -50,7 +50,7 @@ impl<'a> Session<'a> {
 
     /// A run as a simulated scanner has it.
     pub(super) fn play_source(&mut self, source: &mut dyn ScanSource) -> Result<(), Failure> {
-        let run = Arc::new(RunInfo { start: announcement(source)?, dir: std::path::PathBuf::new() });
+        let run = Arc::new(RunInfo { start: announcement(source)?, dir: std::path::PathBuf::new(), front_end: None });
         let mut worker = RunWorker::new(self.recipe, run).map_err(Failure::data)?;
         let images = images(source.events());
         for index in 0..source.volume_count() {

@@ -61,6 +61,9 @@ pub(super) struct InstrumentArgs {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) instrument: InstrumentArgs,
+    /// Folder of calibrations (`mindeye-train calibrate`) that the command load_front_end may name
+    #[arg(long, value_name = "DIR")]
+    pub(super) front_ends: Option<PathBuf>,
     /// Append one line of JSON per trial message to this file
     #[arg(long, value_name = "FILE")]
     pub(super) results_file: Option<PathBuf>,

@@ -16,7 +16,10 @@ pub(super) fn run(args: RunArgs) -> Result<(), Failure> {
     let (bundle, config) = args.instrument.split()?;
     let clock = SystemClock::start();
     let stop = stop_on_signals()?;
-    let prepared = prepare(&bundle, &config, clock.clone())?;
+    if let Some(folder) = args.front_ends.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Failure::usage(format!("--front-ends {}: no such folder", folder.display())));
+    }
+    let prepared = Prepared { front_ends: args.front_ends, ..prepare(&bundle, &config, clock.clone())? };
     describe(&prepared).iter().for_each(|line| eprintln!("{line}"));
     let daemon = Daemon::start(&config, prepared, clock, args.results_file)?;
     let listening = &daemon.addresses;

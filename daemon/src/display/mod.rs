@@ -5,7 +5,7 @@ mod guard;
 mod routes;
 mod socket;
 
-use crate::ingest::Command;
+use crate::ingest::{Command, FrontEndDesk};
 use crate::publish::{Frame, Latest, PublishEvent};
 use crate::vitals::Vitals;
 use crossbeam_channel::Sender;
@@ -33,6 +33,8 @@ pub struct PagesParts {
     pub wake: zmq::Socket,
     /// To the publisher.
     pub publish: Sender<PublishEvent>,
+    /// Calibrations for the runs to come.
+    pub front_ends: Arc<FrontEndDesk>,
     /// Token for operator actions.
     pub operator_token: String,
 }
@@ -47,6 +49,7 @@ pub(crate) struct Shared {
     commands: Sender<Command>,
     wake: Mutex<zmq::Socket>,
     publish: Sender<PublishEvent>,
+    front_ends: Arc<FrontEndDesk>,
     operator_token: String,
 }
 
@@ -87,6 +90,7 @@ pub fn serve(listener: std::net::TcpListener, parts: PagesParts) -> Result<Pages
         commands: parts.commands,
         wake: Mutex::new(parts.wake),
         publish: parts.publish,
+        front_ends: parts.front_ends,
         operator_token: parts.operator_token,
     });
     runtime.spawn(async move {

@@ -4,7 +4,7 @@ use super::assets::ASSETS;
 use super::guard::{same_origin, same_token, secure};
 use super::{Shared, socket};
 use crate::app::wake_up;
-use crate::ingest::Command;
+use crate::ingest::{Command, LoadError};
 use crate::publish::PublishEvent;
 use axum::Json;
 use axum::Router;
@@ -14,7 +14,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use mindeye_config::Sha256;
+use mindeye_config::{Name, Sha256};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::{Arc, PoisonError};
@@ -115,6 +115,8 @@ fn is_sha256(digest: &Sha256) -> bool {
 struct OperatorRequest {
     token: String,
     command: String,
+    /// Of `load_front_end`: the calibration's folder below that of `--front-ends`.
+    front_end: Option<Name>,
 }
 
 async fn command(
@@ -130,13 +132,42 @@ async fn command(
         return refuse(StatusCode::FORBIDDEN, "the operator token printed at start is needed");
     }
     let Some(command) = Command::named(&request.command) else {
-        return refuse(StatusCode::NOT_IMPLEMENTED, "this version knows the commands arm, stop, blank and unblank");
+        let known = "this version knows the commands arm, stop, blank, unblank and load_front_end";
+        return refuse(StatusCode::NOT_IMPLEMENTED, known);
+    };
+    let loaded = match command {
+        Command::LoadFrontEnd => match load_front_end(&shared, request.front_end).await {
+            Ok(label) => Some(label),
+            Err((status, message)) => return refuse(status, &message),
+        },
+        _ => None,
     };
     if shared.commands.try_send(command).is_err() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many commands wait; send it again");
     }
     wake_up(&shared.wake.lock().unwrap_or_else(PoisonError::into_inner));
-    StatusCode::ACCEPTED.into_response()
+    match loaded {
+        Some(label) => (StatusCode::ACCEPTED, Json(json!({ "front_end": label }))).into_response(),
+        None => StatusCode::ACCEPTED.into_response(),
+    }
+}
+
+/// Reads a calibration off the threads that serve pages; its label, or status and reason.
+async fn load_front_end(shared: &Arc<Shared>, name: Option<Name>) -> Result<String, (StatusCode, String)> {
+    let Some(name) = name else {
+        let needed = "load_front_end needs `front_end`, the name of a calibration";
+        return Err((StatusCode::BAD_REQUEST, needed.into()));
+    };
+    let desk = shared.front_ends.clone();
+    let loaded = tokio::task::spawn_blocking(move || desk.load(&name)).await;
+    let loaded = loaded.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    loaded.map_err(|error| {
+        let status = match &error {
+            LoadError::RunIsOpen { .. } => StatusCode::CONFLICT,
+            LoadError::NoFolder | LoadError::Unfit { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        (status, error.to_string())
+    })
 }
 
 fn unreadable(error: &JsonRejection) -> Response {

@@ -11,6 +11,8 @@ pub enum Command {
     Blank,
     /// Show the participant's page again.
     Unblank,
+    /// Put the calibration that waits on the desk in force for the runs to come.
+    LoadFrontEnd,
 }
 
 impl Command {
@@ -22,12 +24,15 @@ impl Command {
             Self::Stop => "stop",
             Self::Blank => "blank",
             Self::Unblank => "unblank",
+            Self::LoadFrontEnd => "load_front_end",
         }
     }
 
     /// The command called `key`.
     #[must_use]
     pub fn named(key: &str) -> Option<Self> {
-        [Self::Arm, Self::Stop, Self::Blank, Self::Unblank].into_iter().find(|command| command.key() == key)
+        [Self::Arm, Self::Stop, Self::Blank, Self::Unblank, Self::LoadFrontEnd]
+            .into_iter()
+            .find(|command| command.key() == key)
     }
 }

@@ -8,6 +8,7 @@
 
 mod command;
 mod committer;
+mod front_end;
 mod intake;
 mod limits;
 mod reply;
@@ -16,6 +17,7 @@ mod timeline;
 
 pub use command::Command;
 pub use committer::{CommitItem, Committed, Committer, Save, Saved};
+pub use front_end::{FrontEndDesk, LoadError};
 pub use intake::{Intake, RunStartVerdict, Verdict, VolumeVerdict};
 pub use limits::{GridRule, Limits};
 pub use reply::Reply;

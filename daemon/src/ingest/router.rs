@@ -1,8 +1,10 @@
 //! The thread that owns the ROUTER socket: receive, judge, pass on, answer.
 
-use super::{Command, CommitItem, Committed, Intake, Reply, RunStartVerdict, Save, Saved, Verdict, VolumeVerdict};
+use super::{
+    Command, CommitItem, Committed, FrontEndDesk, Intake, Reply, RunStartVerdict, Save, Saved, Verdict, VolumeVerdict,
+};
 use crate::journal::{InputContent, InputRecord, RecordedRun, read_run, recorded_bundle, run_dir};
-use crate::pipeline::{RunInfo, VolumeWork, Work};
+use crate::pipeline::{RunInfo, VolumeWork, Work, labelled};
 use crate::protocol::{EventMessage, Message, Reason, Refusal, RunEnd, RunStart, VolumeHeader, parse};
 use crate::publish::PublishEvent;
 use crate::vitals::Vitals;
@@ -42,6 +44,8 @@ pub struct RouterParts {
     pub work: Sender<Work>,
     /// To the publish thread.
     pub publish: Sender<PublishEvent>,
+    /// Calibrations for the runs to come.
+    pub front_ends: Arc<FrontEndDesk>,
     /// Counters.
     pub vitals: Arc<Vitals>,
     /// Set when the daemon stops.
@@ -81,10 +85,11 @@ impl Router {
     /// Another bundle would make other betas of the same run.
     fn check_bundle(&self, recorded: &RecordedRun) -> Result<(), Refusal> {
         let refuse = |reason, message| Err(Refusal::new(reason, message).of_run(recorded.start.run.as_str()));
+        let ours = labelled(&self.parts.bundle, self.parts.front_ends.current().as_deref());
         match recorded_bundle(&recorded.dir) {
-            Ok(Some(bundle)) if bundle != self.parts.bundle => refuse(
+            Ok(Some(bundle)) if bundle != ours => refuse(
                 Reason::Conflict,
-                format!("run `{}` was begun with bundle {bundle}, this is {}", recorded.start.run, self.parts.bundle),
+                format!("run `{}` was begun with bundle {bundle}, this is {ours}", recorded.start.run),
             ),
             Ok(_) => Ok(()),
             Err(error) => refuse(Reason::Storage, error.to_string()),
@@ -226,15 +231,21 @@ impl Router {
         }
         self.save(Some((to, reply)), InputContent::RunEnd(end), Arc::default(), arrived);
         self.pass_on(Work::Close);
-        self.run = None;
+        self.forget_run();
         Ok(())
+    }
+
+    fn forget_run(&mut self) {
+        self.run = None;
+        self.parts.front_ends.set_run_is_open(false);
     }
 
     // === runs
 
     fn open(&mut self, start: RunStart, recorded: Option<Arc<RecordedRun>>) {
         let dir = run_dir(&self.parts.journal, &start.session, &start.run);
-        let run = Arc::new(RunInfo { start, dir });
+        self.parts.front_ends.set_run_is_open(true);
+        let run = Arc::new(RunInfo { start, dir, front_end: self.parts.front_ends.current() });
         self.run = Some(run.clone());
         self.tell(PublishEvent::Open { run: run.clone(), restored: recorded.is_some() });
         self.pass_on(Work::Open { run, recorded });
@@ -261,7 +272,7 @@ impl Router {
     fn ready(&self, run: &Name, next_index: u32) -> Reply {
         Reply::Ready {
             run: run.to_string(),
-            bundle: self.parts.bundle.clone(),
+            bundle: labelled(&self.parts.bundle, self.run.as_ref().and_then(|run| run.front_end.as_deref())),
             engine: self.parts.engine.clone(),
             next_index,
         }
@@ -315,7 +326,7 @@ impl Router {
             }
             InputContent::RunStart(_) => {
                 self.intake.forget_run(run);
-                self.run = None;
+                self.forget_run();
                 self.pass_on(Work::Close);
                 refusal
             }
@@ -335,6 +346,12 @@ impl Router {
                     self.tell(PublishEvent::Stopped(command == Command::Stop));
                 }
                 Command::Blank | Command::Unblank => self.tell(PublishEvent::Blanked(command == Command::Blank)),
+                Command::LoadFrontEnd => {
+                    let Some(label) = self.parts.front_ends.take_up() else { continue };
+                    let said = format!("{} {label}", command.key());
+                    self.save(None, InputContent::Command(said), Arc::default(), arrived);
+                    continue;
+                }
             }
             // The page was answered by HTTP.
             self.save(None, InputContent::Command(command.key().into()), Arc::default(), arrived);

@@ -53,6 +53,7 @@ impl Easel {
     /// # Errors
     /// What the decoder says; the effort counts as failed, and the next lesser one may be tried.
     pub fn act(&mut self, action: Action, decoder: &mut Decoder) -> Result<Made, DecodeError> {
+        decoder.use_front_end(self.job.run.front_end.as_ref());
         match action {
             Action::Blurry => self.draw_blurry(decoder),
             Action::Begin(effort) => self.begin(effort, decoder).map(|()| None),

@@ -5,7 +5,7 @@ use crate::protocol::example_run;
 use mindeye_preprocess::Pattern;
 
 fn run() -> Arc<RunInfo> {
-    Arc::new(RunInfo { start: example_run("r"), dir: "unused".into() })
+    Arc::new(RunInfo { start: example_run("r"), dir: "unused".into(), front_end: None })
 }
 
 fn job(run: &Arc<RunInfo>, trial: u32, deadline_ms: Option<u64>) -> DecodeJob {

@@ -33,6 +33,7 @@ pub use stream::StreamJob;
 use crate::journal::RecordedRun;
 use crate::protocol::RunStart;
 use mindeye_config::Moment;
+use mindeye_decode::FrontEnd;
 use mindeye_preprocess::{Event, VoxelType};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +46,22 @@ pub struct RunInfo {
     pub start: RunStart,
     /// Its folder in the journal.
     pub dir: PathBuf,
+    /// The calibration that answers in the backbone's place in this run, if one does.
+    pub front_end: Option<Arc<FrontEnd>>,
+}
+
+impl RunInfo {
+    /// The bundle's label, with that of the run's calibration: `demo@abcdef012345+sub-2@0123456789ab`.
+    #[must_use]
+    pub fn bundle(&self, bundle: &str) -> String {
+        labelled(bundle, self.front_end.as_deref())
+    }
+}
+
+/// The label of a bundle with `front_end` in its backbone's place.
+#[must_use]
+pub fn labelled(bundle: &str, front_end: Option<&FrontEnd>) -> String {
+    front_end.map_or_else(|| bundle.to_owned(), |front_end| format!("{bundle}+{}", front_end.label))
 }
 
 /// A volume on its way to preprocessing.

@@ -102,7 +102,7 @@ impl RunWorker {
         let preprocessor = RunPreprocessor::planned(
             &recipe.preprocess,
             recipe.mask.clone(),
-            recipe.zscore.clone(),
+            run.front_end.as_ref().map_or_else(|| recipe.zscore.clone(), |front_end| front_end.zscore.clone()),
             tr_s,
             recipe.ring_volumes(tr_s),
             &recipe.plan(&run),

@@ -79,5 +79,6 @@ impl ScoreContext {
 /// # Errors
 /// What the decoder says.
 pub fn score(decoder: &mut Decoder, job: &DecodeJob, timings: &mut Timings) -> Result<Decoded, DecodeError> {
+    decoder.use_front_end(job.run.front_end.as_ref());
     decoder.retrieve(&job.beta.zscored, timings).map(Decoded::Retrieval)
 }

@@ -14,7 +14,7 @@ fn at(seconds: f64) -> Moment {
 }
 
 fn run() -> Arc<RunInfo> {
-    Arc::new(RunInfo { start: example_run("r"), dir: "unused".into() })
+    Arc::new(RunInfo { start: example_run("r"), dir: "unused".into(), front_end: None })
 }
 
 fn due(trial: u32, deadline: Moment) -> DueNotice {

@@ -91,7 +91,7 @@ pub fn trial_json(message: &TrialMessage<'_>) -> Value {
         "answer": verdict.map(|verdict| verdict.answer),
         "target_scores": target,
         "image": message.image,
-        "bundle": identity.bundle, "engine": identity.engine, "seed": message.noise_seed,
+        "bundle": run.bundle(&identity.bundle), "engine": identity.engine, "seed": message.noise_seed,
         "estimator_mismatch": identity.estimator_mismatch,
         "registration_go": message.registration_go,
         "picture_bytes": message.png.len(), "picture_sha256": message.png_sha256,
@@ -164,8 +164,12 @@ pub(super) fn target(message: &TrialMessage<'_>) -> Option<TargetScore> {
     })
 }
 
-/// What the bundle's calibration says of the list; `None` without either.
+/// What the bundle's calibration says of the list; `None` without either, and where another front end than the bundle's
+/// made the scores.
 fn verdict(message: &TrialMessage<'_>) -> Option<Verdict> {
+    if message.run.front_end.is_some() {
+        return None;
+    }
     let calibration = message.identity.calibration.as_ref()?;
     message.answer.retrieval.as_deref().map(|retrieval| calibration.judge(retrieval))
 }

@@ -178,7 +178,7 @@ impl Publisher {
 
     fn context(&self, run: &RunInfo) -> OutcomeContent {
         OutcomeContent::Context {
-            bundle: self.parts.identity.bundle.clone(),
+            bundle: run.bundle(&self.parts.identity.bundle),
             engine: self.parts.identity.engine.clone(),
             seed: self.parts.identity.seed,
             decode_after_s: self.parts.decode_after_s,

@@ -65,6 +65,7 @@ impl StatusBoard {
             "engine": identity.engine, "engine_details": identity.engine_details, "bundle": identity.bundle,
             "bundle_note": identity.bundle_note, "bundle_origin": identity.bundle_origin,
             "estimator_mismatch": identity.estimator_mismatch, "calibration": identity.calibration,
+            "front_end": self.run.as_ref().and_then(|run| run.front_end.as_ref()).map(|front_end| &front_end.label),
             "tr_s": start.map(|start| start.tr_s), "speed": start.map(|start| start.speed()),
             "clock": self.nominal.map(|nominal| if nominal { "nominal" } else { "acquisition" }),
             "registration": self.registration, "stale_after_s": stale_after_s, "trouble": self.trouble, "warning": self.warning,

@@ -50,7 +50,7 @@ impl Replayer {
         record: Record,
         options: &ReplayOptions,
     ) -> Result<Self, Failure> {
-        let run = Arc::new(RunInfo { start: recorded.start.clone(), dir: recorded.dir.clone() });
+        let run = Arc::new(RunInfo { start: recorded.start.clone(), dir: recorded.dir.clone(), front_end: None });
         let patience = Patience::new(&config.deadline);
         let recipe = crate::settings::recipe(&prepared.bundle, config)?;
         let worker = RunWorker::new(&recipe, run.clone()).map_err(Failure::data)?;

@@ -10,8 +10,8 @@ use crate::reconstruction::{Reconstruction, Setup, rehearse};
 use crate::running::RunningNetwork;
 use crate::sampler::LoopPlace;
 use crate::{
-    Bundle, DecodeError, Gallery, Network, NetworkReport, Parity, Picture, Retrieval, TrialNoise, TwoStageGallery,
-    WarmUpReport, parity,
+    Bundle, DecodeError, FrontEnd, Gallery, Network, NetworkReport, Parity, Picture, Retrieval, TrialNoise,
+    TwoStageGallery, WarmUpReport, parity,
 };
 use mindeye_config::{Budget, Clock, Dimensions, EngineKind, NetworkEntry, SchedulerConfig, Step, Timings};
 use mindeye_engine::Engine;
@@ -176,6 +176,18 @@ impl Decoder {
     pub fn with_retrieval_limit(mut self, limit: Duration) -> Self {
         self.retrieval_limit = limit;
         self
+    }
+
+    /// Decodes with `front_end` in the backbone's place from now on; with `None` the backbone answers again.
+    pub fn use_front_end(&mut self, front_end: Option<&Arc<FrontEnd>>) {
+        let is_in_use = match (self.networks.front_end(), front_end) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_in_use {
+            self.networks.set_front_end(front_end.cloned());
+        }
     }
 
     /// Scores the gallery against a z-scored pattern, `f32[voxels]`; adds its times to `backbone` and `retrieval`.

@@ -4,7 +4,7 @@ use crate::effort::StepTimes;
 use crate::reconstruction::DeviceLoops;
 use crate::running::RunningNetwork;
 use crate::sampler::LoopPlace;
-use crate::{DecodeError, Network};
+use crate::{DecodeError, FrontEnd, Network};
 use mindeye_config::{Clock, Moment, Timings};
 use mindeye_engine::{Engine, EngineError, Place, TensorSpec};
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ pub(crate) struct Networks {
     pub(crate) wanted_place: LoopPlace,
     pub(crate) loops: DeviceLoops,
     running: Running,
+    /// What takes the backbone's place, if anything, with its last answer.
+    front_end: Option<(Arc<FrontEnd>, Vec<Vec<f32>>)>,
 }
 
 /// The networks themselves.
@@ -43,7 +45,25 @@ impl Networks {
             Place::Host => LoopPlace::Host,
             Place::Cuda(_) => LoopPlace::Device,
         };
-        Ok(Self { engine, clock, times, wanted_place, loops: DeviceLoops::default(), running: Running(running) })
+        Ok(Self {
+            engine,
+            clock,
+            times,
+            wanted_place,
+            loops: DeviceLoops::default(),
+            running: Running(running),
+            front_end: None,
+        })
+    }
+
+    /// From now on `front_end` answers in the backbone's place; `None` gives it back.
+    pub(crate) fn set_front_end(&mut self, front_end: Option<Arc<FrontEnd>>) {
+        self.front_end = front_end.map(|front_end| (front_end, Vec::new()));
+    }
+
+    /// The front end that answers in the backbone's place.
+    pub(crate) fn front_end(&self) -> Option<&Arc<FrontEnd>> {
+        self.front_end.as_ref().map(|(front_end, _)| front_end)
     }
 
     /// Whether the bundle has `network`.
@@ -83,6 +103,11 @@ impl Networks {
     ) -> Result<&[Vec<f32>], DecodeError> {
         let running = self.running.of(product, network)?;
         let started = self.clock.now();
+        if let Some((front_end, answer)) = self.front_end.as_mut().filter(|_| network == Network::Backbone) {
+            *answer = vec![front_end.tokens(inputs[0]); 2];
+            book(self.clock.as_ref(), &mut self.times, timings, network, started, 1);
+            return Ok(answer);
+        }
         let result = running.run(self.engine.as_ref(), inputs);
         book(self.clock.as_ref(), &mut self.times, timings, network, started, 1);
         result

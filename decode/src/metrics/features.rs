@@ -65,9 +65,17 @@ impl<'e> FeatureExtractor<'e> {
         let planes = picture.channels().zip(self.scale.mean.iter().zip(self.scale.sd));
         let pixels: Vec<f32> =
             planes.flat_map(|(plane, (mean, sd))| plane.iter().map(move |v| ((v - mean) / sd) as f32)).collect();
+        self.features_of(&pixels)
+    }
+
+    /// Features of a picture that is prepared already, f32[3, side, side].
+    ///
+    /// # Errors
+    /// [`EngineError`] as the engine says.
+    pub fn features_of(&mut self, pixels: &[f32]) -> Result<Vec<f32>, EngineError> {
         let mut input = self.engine.buffer(&self.session.inputs()[0])?;
         let mut output = self.engine.buffer(&self.session.outputs()[0])?;
-        self.engine.upload(&mut input, &pixels)?;
+        self.engine.upload(&mut input, pixels)?;
         self.session.run(&[&input], &mut [&mut output])?;
         let mut features = vec![0.0; output.spec().element_count()];
         self.engine.download(&output, &mut features)?;

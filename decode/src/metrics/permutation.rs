@@ -17,6 +17,39 @@ pub struct PermutationNull {
     pub p: f64,
     /// Permutations.
     pub permutations: usize,
+    /// Top-1 of each permutation, in the order of the draws.
+    #[serde(skip)]
+    pub shares: Vec<f64>,
+}
+
+impl PermutationNull {
+    /// `observed` beside the top-1 of each permutation.
+    #[must_use]
+    pub fn of(observed: f64, shares: Vec<f64>) -> Self {
+        let reached = shares.iter().filter(|share| **share >= observed).count();
+        Self {
+            observed,
+            mean: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
+            largest: shares.iter().copied().fold(0.0, f64::max),
+            p: (1 + reached) as f64 / (1 + shares.len()) as f64,
+            permutations: shares.len(),
+            shares,
+        }
+    }
+
+    /// Several models' answers to the same brains averaged, under the same permutations.
+    ///
+    /// # Panics
+    /// When there are none, or they have different numbers of permutations: then they are not those of one seed.
+    #[must_use]
+    pub fn mean_of(nulls: &[&Self]) -> Self {
+        let count = nulls.len() as f64;
+        let permutations = nulls[0].shares.len();
+        assert!(nulls.iter().all(|null| null.shares.len() == permutations), "permutations of one seed");
+        let share = |draw: usize| nulls.iter().map(|null| null.shares[draw]).sum::<f64>() / count;
+        let observed = nulls.iter().map(|null| null.observed).sum::<f64>() / count;
+        Self::of(observed, (0..permutations).map(share).collect())
+    }
 }
 
 /// Shuffles which picture belongs to which, keeping the presentations of a picture together, and counts top-1 over one
@@ -46,14 +79,7 @@ pub fn permutation_null(
             share(&label)
         })
         .collect();
-    let reached = null.iter().filter(|share| **share >= observed).count();
-    PermutationNull {
-        observed,
-        mean: null.iter().sum::<f64>() / null.len().max(1) as f64,
-        largest: null.iter().copied().fold(0.0, f64::max),
-        p: (1 + reached) as f64 / (1 + permutations) as f64,
-        permutations,
-    }
+    PermutationNull::of(observed, null)
 }
 
 /// For each query its picture, and the picture of the best candidate; none when two candidates of different pictures tie.

@@ -26,7 +26,8 @@ pub(super) fn similarity(
 
 /// CLIP's input, f32[3, side, side]: the picture's larger side cut to a centred square, resized with a bicubic filter
 /// (Catmull-Rom, a = −½, as Pillow's), normalised with CLIP's mean and SD.
-fn pixel_values(picture: &Picture, side: usize) -> Vec<f32> {
+#[must_use]
+pub fn pixel_values(picture: &Picture, side: usize) -> Vec<f32> {
     let (width, height) = (picture.width(), picture.height());
     let square = width.min(height);
     let whole: ImageBuffer<Rgb<u8>, Vec<u8>> =

@@ -16,6 +16,7 @@ mod setup;
 mod shelf;
 mod tokens;
 
+pub use choice::pixel_values as clip_pixel_values;
 pub(crate) use device::{DeviceLoops, rehearse};
 pub(crate) use setup::Setup;
 

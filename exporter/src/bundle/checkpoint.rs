@@ -17,13 +17,14 @@ use super::parts::{Parts, copy_parts};
 use super::runtime::Runtime;
 use super::written::{bundle_batch, redraw, write_network, write_toml};
 use crate::inspect::Survey;
-use crate::networks::{Choices, Dialect, Network, model_beside, open};
+use crate::networks::{Choices, Dialect, Network, model_beside, open, trained_token_scale};
 use crate::staging::{Staging, write};
 use crate::verbs::fitted;
 use crate::weights::{StateDict, Weights};
 use crate::{ExportError, Progress, Step};
 use mindeye_config::{
-    BUNDLE_FORMAT, BundleManifest, Dimensions, NetworkEntry, Origin, Precision, SchedulerConfig, Sha256, TensorEntry,
+    BUNDLE_FORMAT, BundleManifest, Dimensions, NetworkEntry, Origin, Precision, PriorConfig, SchedulerConfig, Sha256,
+    TensorEntry,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,8 +87,9 @@ pub fn checkpoint_bundle(
 ) -> Result<BundleManifest, ExportError> {
     let staging = Staging::for_folder(out)?;
     let folder = staging.path();
-    let parts = copy_parts(from.checkpoint, folder)?;
-    let mut maker = Maker::new(folder, from)?;
+    let own = own_folder(from);
+    let parts = copy_parts(&own, folder)?;
+    let mut maker = Maker::new(folder, &own, from)?;
     let backbone = Source {
         name: "backbone",
         model: from.checkpoint.join("model.safetensors"),
@@ -100,7 +102,7 @@ pub fn checkpoint_bundle(
     let tokens = entry.outputs[1].clone();
 
     let sources = match from.renderer {
-        Some(renderer) => renderer_sources(from.checkpoint, renderer, &tokens)?,
+        Some(renderer) => renderer_sources((from.checkpoint, &own), renderer, &tokens)?,
         None => Vec::new(),
     };
     for (before, source) in sources.iter().enumerate() {
@@ -113,7 +115,10 @@ pub fn checkpoint_bundle(
     maker.entries.extend(write_loop_graphs(folder, &maker.entries)?);
     write(folder, "golden.safetensors", golden_file(&maker.goldens))?;
     let gallery = from.gallery.map(|gallery| copy_gallery(gallery, folder, &tokens.shape[1..])).transpose()?;
-    let scheduler = SchedulerConfig { latent_scale: latent_scale(from.renderer)?, ..SchedulerConfig::default() };
+    let token_scale = trained_token_scale(&Weights::open(&backbone.model)?);
+    let prior = PriorConfig { token_scale, ..PriorConfig::default() };
+    let latent_scale = latent_scale(from.renderer)?;
+    let scheduler = SchedulerConfig { latent_scale, prior, ..SchedulerConfig::default() };
     write_toml(folder, "scheduler.toml", &scheduler)?;
 
     let manifest = BundleManifest {
@@ -134,15 +139,28 @@ pub fn checkpoint_bundle(
     Ok(manifest)
 }
 
-/// Everything that a renderer brings, and what of the checkpoint only a renderer makes use of.
-fn renderer_sources(checkpoint: &Path, renderer: &Path, tokens: &TensorEntry) -> Result<Vec<Source>, ExportError> {
+/// Where mask, recipe, z-scores, golden cases and low-level network of the chosen subject lie: a checkpoint of several
+/// participants has a folder for each but the first, any other checkpoint is one subject's own.
+fn own_folder(from: &FromCheckpoint<'_>) -> PathBuf {
+    let numbered = |subject: usize| from.checkpoint.join("participants").join(subject.to_string());
+    let own = from.subject.filter(|subject| *subject > 0).map(numbered);
+    own.filter(|folder| folder.is_dir()).unwrap_or_else(|| from.checkpoint.to_path_buf())
+}
+
+/// Everything that a renderer brings, and what of the checkpoint, and of its subject's `own` folder, only a renderer makes
+/// use of.
+fn renderer_sources(
+    (checkpoint, own): (&Path, &Path),
+    renderer: &Path,
+    tokens: &TensorEntry,
+) -> Result<Vec<Source>, ExportError> {
     let unet = renderer.join("unet");
     let sized = Choices { tokens: Some(tokens.shape[1]), ..Choices::default() };
     let (_, network) = open("unet", &unet, &sized)?;
     let latent = Choices { latent_side: Some(network.inputs(1)[0].shape[2]), ..Choices::default() };
     let nothing = Choices::default();
     let (low_level, taesd, clip) =
-        (checkpoint.join("low_level.safetensors"), renderer.join("taesd"), renderer.join("clip-image"));
+        (own.join("low_level.safetensors"), renderer.join("taesd"), renderer.join("clip-image"));
     let vae = renderer.join("vae");
     let all = [
         ("prior", checkpoint.join("model.safetensors"), nothing, true),
@@ -160,12 +178,12 @@ fn renderer_sources(checkpoint: &Path, renderer: &Path, tokens: &TensorEntry) ->
 }
 
 impl<'a> Maker<'a> {
-    fn new(folder: &'a Path, from: &FromCheckpoint<'_>) -> Result<Self, ExportError> {
+    fn new(folder: &'a Path, own: &Path, from: &FromCheckpoint<'_>) -> Result<Self, ExportError> {
         Ok(Self {
             folder,
             precision: from.precision,
             dialect: from.dialect,
-            carried: read_carried(from.checkpoint)?,
+            carried: read_carried(own)?,
             runtime: Runtime::start()?,
             entries: Vec::new(),
             goldens: Vec::new(),

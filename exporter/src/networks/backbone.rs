@@ -57,6 +57,25 @@ impl Backbone {
     fn token_shape(&self, batch: usize) -> [usize; 3] {
         [batch, self.tokens, self.token_dim]
     }
+
+    /// The residual MLP of x [B, V], [B, T D].
+    pub(super) fn mlp(&self, net: &mut Drawing<'_, '_>, x: &Wire) -> Result<Wire, GraphError> {
+        let mut h = net.norm_gelu(&format!("{PREFIX}lin0"), x)?;
+        for block in 0..self.blocks {
+            let key = format!("{PREFIX}mlp.{block}");
+            let step = net.norm_gelu(&key, &h)?;
+            h = net.graph.add(&key, &h, &step)?;
+        }
+        net.linear(&format!("{PREFIX}lin1"), &h)
+    }
+
+    /// Both outputs of the tokens `wide`, [B, T D].
+    pub(super) fn finish(&self, net: &mut Drawing<'_, '_>, wide: &Wire, batch: usize) -> Result<(), GraphError> {
+        let tokens = net.graph.reshape("tokens", wide, &self.token_shape(batch))?;
+        let projected = net.projector(&format!("{PREFIX}projector"), &tokens)?;
+        net.graph.output("backbone_tokens", &tokens)?;
+        net.graph.output("retrieval_tokens", &projected)
+    }
 }
 
 impl Network for Backbone {
@@ -100,17 +119,8 @@ impl Network for Backbone {
 
     fn draw(&self, net: &mut Drawing<'_, '_>, batch: usize) -> Result<(), GraphError> {
         let voxels = net.input("voxels", &[batch, self.voxels])?;
-        let mut h = net.norm_gelu(&format!("{PREFIX}lin0"), &voxels)?;
-        for block in 0..self.blocks {
-            let key = format!("{PREFIX}mlp.{block}");
-            let step = net.norm_gelu(&key, &h)?;
-            h = net.graph.add(&key, &h, &step)?;
-        }
-        let wide = net.linear(&format!("{PREFIX}lin1"), &h)?;
-        let tokens = net.graph.reshape("tokens", &wide, &self.token_shape(batch))?;
-        let projected = net.projector(&format!("{PREFIX}projector"), &tokens)?;
-        net.graph.output("backbone_tokens", &tokens)?;
-        net.graph.output("retrieval_tokens", &projected)
+        let wide = self.mlp(net, &voxels)?;
+        self.finish(net, &wide, batch)
     }
 
     fn reference(&self, state: &StateDict<'_>, inputs: &[Array]) -> Vec<Array> {

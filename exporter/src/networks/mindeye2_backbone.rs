@@ -94,7 +94,7 @@ impl MindEye2Backbone {
 }
 
 /// The subject that was named, or the only one.
-fn chosen(subjects: &[usize], named: Option<usize>) -> Result<usize, ExportError> {
+pub(super) fn chosen(subjects: &[usize], named: Option<usize>) -> Result<usize, ExportError> {
     let refuse = |message| Err(ExportError::Flag { flag: "--subject", message });
     match (named, subjects) {
         (Some(named), _) if subjects.contains(&named) => Ok(named),

@@ -15,7 +15,7 @@ use super::{Network, beside, tensor_entry};
 use crate::onnx::{GraphError, Wire};
 use crate::reference::{Array, prior};
 use crate::weights::{Layout, SetAside, StateDict, Weights};
-use mindeye_config::TensorEntry;
+use mindeye_config::{TensorEntry, TokenScale};
 
 /// Start of every key in MindEye1's checkpoints and in MindEye2's.
 const PREFIXES: [&str; 2] = ["net.", "diffusion_prior.net."];
@@ -127,6 +127,14 @@ impl Prior {
 
     fn token_shape(&self, batch: usize) -> [usize; 3] {
         [batch, self.tokens, self.token_dim]
+    }
+}
+
+/// In which scale the prior of `weights` was trained: MindEye2's takes its tokens as they are.
+pub(crate) fn trained_token_scale(weights: &Weights) -> TokenScale {
+    match weights.keys().any(|key| key.starts_with(PREFIXES[1])) {
+        true => TokenScale::One,
+        false => TokenScale::SqrtWidth,
     }
 }
 

@@ -3,8 +3,8 @@
 use super::noise_schedule::check_schedule;
 use super::settings::check_tiny;
 use super::{
-    Backbone, ClipImage, ClipSettings, Half, LowLevel, MindEye2Backbone, Network, Prior, SamplerStep, Settings, Taesd,
-    Unet, UnetSettings, VaeDecoder, VaeEncoder,
+    Backbone, ClipImage, ClipSettings, Half, LowLevel, MindEye2Backbone, Network, Prior, RidgeBackbone, SamplerStep,
+    Settings, Taesd, Unet, UnetSettings, VaeDecoder, VaeEncoder,
 };
 use crate::ExportError;
 use crate::weights::{Weights, has_pickle_name};
@@ -164,10 +164,13 @@ fn a_pickle_in(folder: &Path) -> Result<Option<PathBuf>, ExportError> {
     Ok(pickles.into_iter().next())
 }
 
-/// MindEye2 keeps one ridge front-end per subject, which MindEye1 has not.
+/// MindEye2 and the trainer's ridge variant keep one front-end per subject, which MindEye1 has not.
 fn backbone(weights: &Weights, _: &Path, choices: &Choices) -> Result<Box<dyn Network>, ExportError> {
     if weights.count("ridge.linears.") > 0 {
         return Ok(Box::new(MindEye2Backbone::of(weights, choices.subject)?));
+    }
+    if RidgeBackbone::is_in(weights) {
+        return Ok(Box::new(RidgeBackbone::of(weights, choices.subject)?));
     }
     if let Some(subject) = choices.subject {
         let message = format!("MindEye1's layout has no front-end {subject}, only its one subject's");

@@ -4,7 +4,7 @@ use super::array::Array;
 use super::autoencoder::kl_decoder;
 use super::layers::{Layer, gelu, silu};
 use super::pictures::swapped;
-use crate::networks::{Backbone, LowLevel, MindEye2Backbone};
+use crate::networks::{Backbone, LowLevel, MindEye2Backbone, RidgeBackbone};
 use crate::weights::StateDict;
 
 /// Voxels [B, V] to backbone tokens and retrieval tokens, [B, T, D] each (spec: MindEye section 1).
@@ -16,6 +16,18 @@ pub(crate) fn backbone(sizes: &Backbone, prefix: &str, state: &StateDict<'_>, vo
         h = block(net.at(&format!("mlp.{i}")), &h).plus(&h);
     }
     let tokens = net.at("lin1").linear(&h).reshaped(&[voxels.shape[0], sizes.tokens, sizes.token_dim]);
+    let projected = projector(&net.at("projector"), &tokens);
+    vec![tokens, projected]
+}
+
+/// The trainer's ridge variant, voxels [B, V] to backbone tokens and retrieval tokens: W s + b + g MLP(s), every part
+/// evaluated whatever the gate.
+pub(crate) fn ridge_backbone(sizes: &RidgeBackbone, state: &StateDict<'_>, voxels: &Array) -> Vec<Array> {
+    let net = Layer::new(state, "voxel2clip");
+    let shared = net.at(&format!("ridge.{}", sizes.participant)).linear(voxels);
+    let gate = f64::from(sizes.gate);
+    let learned = backbone(&sizes.behind, "voxel2clip.", state, &shared).swap_remove(0).map(|value| gate * value);
+    let tokens = net.at("linear").linear(&shared).reshaped(&learned.shape).plus(&learned);
     let projected = projector(&net.at("projector"), &tokens);
     vec![tokens, projected]
 }

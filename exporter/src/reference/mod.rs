@@ -20,7 +20,7 @@ mod unet;
 pub use array::Array;
 pub(crate) use autoencoder::{vae_decoder, vae_encoder};
 pub(crate) use clip::clip_image;
-pub(crate) use mindeye::{backbone, low_level, mindeye2_backbone};
+pub(crate) use mindeye::{backbone, low_level, mindeye2_backbone, ridge_backbone};
 pub(crate) use prior::prior;
 pub(crate) use step::step;
 pub(crate) use taesd::taesd;

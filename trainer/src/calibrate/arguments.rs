@@ -2,6 +2,7 @@
 
 use super::RidgeCheckpoint;
 use super::fit::{Choices, JoinedSpace, Target};
+use super::trained::TrainedModel;
 use crate::dataset_write::Staging;
 use crate::ridge::{AlphaChoice, LeftOut};
 use mindeye_config::Failure;
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 /// Fits a new participant's front-end.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Checkpoint with the shared space that the front-end goes into (`shared.safetensors`)
+    /// Checkpoint with the shared space that the front-end goes into: a ridge's (`shared.safetensors`), or one of
+    /// `fit --start ridge`, which then comes out with this participant's front-end
     #[arg(long, required_unless_present_any = ["direct", "new_shared_space"])]
     pub(super) checkpoint: Option<PathBuf>,
     /// Training folder of the new participant
@@ -43,6 +45,12 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// The trained model that the front-end goes into, where `--checkpoint` is one of `fit`.
+    pub(super) fn trained(&self) -> Result<Option<TrainedModel>, Failure> {
+        let Some(path) = self.checkpoint.as_ref().filter(|path| TrainedModel::is_at(path)) else { return Ok(None) };
+        TrainedModel::open(path).map(Some).map_err(|error| Failure::new(error.exit(), error))
+    }
+
     pub(super) fn target(&self) -> Result<Target, Failure> {
         if !self.data.is_dir() {
             return Err(Failure::usage(format!("--data {}: no such folder", self.data.display())));

@@ -9,14 +9,13 @@
 //!   mask.nii.gz, reference.nii.gz, preprocess.toml: the data's own, where it has them
 //! ```
 
+use crate::checkpoint::TrainingRecord;
 use crate::dataset_write::{OutputError, Staging};
 use crate::ridge::{DualRidge, RidgeError, SharedSpace};
-use crate::training_folder::{Provenance, TokenShape, TrainingFolder, TrialsUsed};
-use mindeye_config::Sha256;
+use crate::training_folder::{TokenShape, TrainingFolder};
 use mindeye_preprocess::{PreprocessError, ZscoreTable};
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const FORMAT: &str = "mindeye-ridge-checkpoint/1";
@@ -47,30 +46,6 @@ pub struct RidgeFacts {
     pub token_dim: usize,
     /// What it was learned from.
     pub training: TrainingRecord,
-}
-
-/// What a checkpoint was learned from: enough for another program to see test trials in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainingRecord {
-    /// Training trials of this participant.
-    pub trials: usize,
-    /// Digest of the split.
-    pub split_sha256: Sha256,
-    /// Trials behind `zscore.safetensors`.
-    pub zscore_from: TrialsUsed,
-    /// Trials with which voxels were selected.
-    pub voxels_chosen_with: TrialsUsed,
-    /// Least reliability of a selected voxel; absent without selection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub least_reliability: Option<f32>,
-    /// Trials on which alpha (or the epoch, for a trained model) was chosen.
-    pub chosen_on: TrialsUsed,
-    /// Of the training folder.
-    pub data: Provenance,
-    /// Images that anything was learned from; in `train_images.txt`.
-    #[serde(skip)]
-    pub images: BTreeSet<String>,
 }
 
 /// Why a folder is no ridge checkpoint.
@@ -180,10 +155,14 @@ impl RidgeCheckpoint {
         if let Some(shared) = &self.shared {
             shared.write(&at("shared.safetensors"))?;
         }
-        self.zscore.write(&at("zscore.safetensors"))?;
-        let images: String = self.facts.training.images.iter().map(|image| format!("{image}\n")).collect();
-        staging.write("train_images.txt", images)?;
-        for name in ["mask.nii.gz", "reference.nii.gz", "preprocess.toml"] {
+        self.write_own(staging, folder)
+    }
+
+    /// What belongs to the participant beside the front-end: z-scores, the images that were seen, and the data's own files.
+    pub(super) fn write_own(&self, staging: &Staging, folder: &TrainingFolder) -> Result<(), CheckpointError> {
+        self.zscore.write(&staging.path().join("zscore.safetensors"))?;
+        staging.write(TrainingRecord::IMAGES, self.facts.training.image_list())?;
+        for name in ["mask.nii.gz", "reference.nii.gz", "preprocess.toml", "hrf_index.nii.gz"] {
             let source = folder.path().join(name);
             if source.is_file() {
                 staging.copy(&source, name)?;
@@ -230,7 +209,7 @@ fn read_facts(path: &Path) -> Result<RidgeFacts, CheckpointError> {
     if facts.format != FORMAT {
         return Err(wrong(format!("format `{}`, this version reads `{FORMAT}`", facts.format)));
     }
-    facts.training.images = read("train_images.txt")?.lines().map(str::to_owned).collect();
+    facts.training.images = TrainingRecord::images_of(&read(TrainingRecord::IMAGES)?);
     Ok(facts)
 }
 

@@ -1,6 +1,7 @@
 //! From a training folder to a checkpoint, in the order of a methods section.
 
-use super::checkpoint::{RidgeCheckpoint, RidgeFacts, RidgeKind, TrainingRecord};
+use super::checkpoint::{RidgeCheckpoint, RidgeFacts, RidgeKind};
+use crate::checkpoint::TrainingRecord;
 use crate::ridge::{
     AlphaChoice, AlphaScore, LeftOut, Problem, RidgeError, Settings, SharedSpace, fit, voxel_reliability,
 };

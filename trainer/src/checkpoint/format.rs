@@ -1,9 +1,8 @@
 //! safetensors, written tensor by tensor: a model of four gigabytes is never twice in memory.
 
+use super::mapped::Mapped;
 use crate::TrainError;
-use crate::training_folder::map_file;
-use memmap2::Mmap;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -110,34 +109,15 @@ pub fn read_safetensors(
     path: &Path,
     mut take: impl FnMut(String, TensorView<'_>) -> Result<(), TrainError>,
 ) -> Result<HashMap<String, String>, TrainError> {
-    let map = open(path)?;
-    let broken = |error: safetensors::SafeTensorError| {
-        TrainError::malformed(path, format!("not a whole safetensors file: {error}"))
-    };
-    let (_, header) = SafeTensors::read_metadata(&map).map_err(broken)?;
-    let file = SafeTensors::deserialize(&map).map_err(broken)?;
-    for (name, view) in file.iter() {
+    let file = Mapped::open(path).map_err(|unopened| TrainError::unopened(path, unopened))?;
+    for (name, view) in file.tensors().iter() {
         if !matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) {
             let problem = format!("`{name}`: only F32, F16 and BF16 are read, found {:?}", view.dtype());
             return Err(TrainError::malformed(path, problem));
         }
         take(canonical(name), view)?;
     }
-    Ok(header.metadata().clone().unwrap_or_default())
-}
-
-fn open(path: &Path) -> Result<Mmap, TrainError> {
-    if !path.is_file() {
-        return Err(TrainError::NoSuchFile { path: path.to_owned() });
-    }
-    let map = map_file(path).map_err(TrainError::unreadable(path))?;
-    let has_pickle_name =
-        path.extension().is_some_and(|end| ["pth", "pt", "bin", "ckpt", "pkl"].iter().any(|p| end == *p));
-    let begins_as_pickle = map.get(8) != Some(&b'{') && (map.starts_with(&[0x80]) || map.starts_with(b"PK\x03\x04"));
-    if has_pickle_name || begins_as_pickle {
-        return Err(TrainError::Pickle { path: path.to_owned() });
-    }
-    Ok(map)
+    Ok(file.metadata())
 }
 
 /// Today's name of a stored tensor: without the `module.` of distributed training, with attention projections as
@@ -160,6 +140,7 @@ fn canonical(stored: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use safetensors::tensor::SafeTensors;
 
     #[test]
     fn what_was_written_is_what_another_reader_finds() {

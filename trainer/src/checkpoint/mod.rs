@@ -2,7 +2,13 @@
 
 mod commit;
 mod format;
+mod mapped;
+mod participant;
+mod record;
 
 pub use commit::Commit;
 pub(crate) use format::write;
 pub use format::{Numbers, Stored, read_safetensors, write_safetensors};
+pub(crate) use mapped::{Mapped, Unopened};
+pub use participant::participant_folder;
+pub use record::TrainingRecord;

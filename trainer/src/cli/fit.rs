@@ -45,9 +45,9 @@ pub(crate) enum StartArgument {
 /// Train a part of a model on a training folder, and write its checkpoint.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Training folder (dataset.toml, trials.tsv, voxels.npy, targets.npy, ...)
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    /// Training folder (dataset.toml, trials.tsv, voxels.npy, targets.npy, ...); repeat for participants who share a model
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
     /// Sizes: mindeye1-subj01, mindeye1-1x768, realtime-1024, demo, or a model.toml; the data's voxel count is taken
     #[arg(long, value_name = "PRESET|FILE")]
     model: String,
@@ -87,6 +87,9 @@ pub(crate) struct Arguments {
     /// Stop after this epoch; --resume goes on
     #[arg(long, value_name = "EPOCH")]
     pause_after: Option<u32>,
+    /// Go on in spite of test trials in masks or statistics
+    #[arg(long)]
+    allow_leakage: bool,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -95,8 +98,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let model: ModelDimensions = preset_or_file("--model", &arguments.model, &MODELS).map_err(failure)?;
     let training = training(&arguments).map_err(failure)?;
-    if !arguments.data.is_dir() {
-        return Err(failure(TrainError::NoSuchFile { path: arguments.data }));
+    if let Some(path) = arguments.data.iter().find(|path| !path.is_dir()) {
+        return Err(failure(TrainError::NoSuchFile { path: path.clone() }));
     }
     train(&arguments, model, training).map_err(failure)
 }
@@ -177,6 +180,7 @@ fn train(arguments: &Arguments, model: ModelDimensions, training: TrainingConfig
         device: device(&arguments.device)?,
         resume: arguments.resume,
         from: arguments.from.clone(),
+        allow_leakage: arguments.allow_leakage,
         pause_after: arguments.pause_after,
         clock: SystemClock::start(),
     };

@@ -5,12 +5,42 @@ use mindeye_config::Failure;
 use mindeye_decode::metrics::Protocol;
 use std::path::{Path, PathBuf};
 
+/// Which of a trained network's tokens are set against the images'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TokenChoice {
+    /// The projector's, which the contrastive loss trained: MindEye's retrieval
+    Projector,
+    /// The backbone's, which condition the prior
+    Backbone,
+}
+
+impl TokenChoice {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Projector => "projector",
+            Self::Backbone => "backbone",
+        }
+    }
+}
+
 /// Measures a checkpoint, or saved predictions, on held-out trials.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Checkpoint folder
+    /// Checkpoint folder of `fit` or `calibrate`; repeat for trainings that differ by their seed, whose mean is reported
     #[arg(long, required_unless_present = "predictions")]
-    pub(super) checkpoint: Option<PathBuf>,
+    pub(super) checkpoint: Vec<PathBuf>,
+    /// Which participant of a checkpoint of several, from 0
+    #[arg(long, default_value_t = 0)]
+    pub(super) participant: usize,
+    /// Which tokens of a trained network are compared
+    #[arg(long, value_enum, default_value = "projector")]
+    pub(super) tokens: TokenChoice,
+    /// Compute a trained network by its exported backbone, in ONNX Runtime; repeat as --checkpoint
+    #[arg(long, value_name = "FILE.onnx", requires = "checkpoint")]
+    pub(super) graph: Vec<PathBuf>,
+    /// Where libtorch computes a trained network: cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    pub(super) device: String,
     /// Predicted tokens instead: float32 .npy [trials of the split, T, D], in the order of trials.tsv
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     pub(super) predictions: Option<PathBuf>,
@@ -61,11 +91,19 @@ impl Arguments {
     pub(super) fn check(&self) -> Result<(), Failure> {
         let missing =
             |flag: &str, path: &Path| Err(Failure::usage(format!("{flag} {}: does not exist", path.display())));
-        let one = [("--data", Some(&self.data)), ("--checkpoint", self.checkpoint.as_ref())];
+        let one = [("--data", Some(&self.data))].into_iter();
+        let one = one.chain(self.checkpoint.iter().map(|path| ("--checkpoint", Some(path))));
+        let one = one.chain(self.graph.iter().map(|path| ("--graph", Some(path))));
         let more = [("--predictions", &self.predictions), ("--reconstructions", &self.reconstructions)];
         let more = more.into_iter().chain([("--against", &self.against)]).map(|(flag, path)| (flag, path.as_ref()));
         let features = self.features.iter().map(|path| ("--features", Some(path)));
-        for (flag, path) in one.into_iter().chain(more).chain(features) {
+        if !self.graph.is_empty() && self.graph.len() != self.checkpoint.len() {
+            let (graphs, checkpoints) = (self.graph.len(), self.checkpoint.len());
+            return Err(Failure::usage(format!(
+                "--graph {graphs} times, --checkpoint {checkpoints} times: one for each"
+            )));
+        }
+        for (flag, path) in one.chain(more).chain(features) {
             if let Some(path) = path.filter(|path| !path.exists()) {
                 return missing(flag, path);
             }

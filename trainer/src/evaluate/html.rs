@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}\
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #ddd}\
-td.n{text-align:right;font-variant-numeric:tabular-nums}svg{width:16rem;height:1rem}.warn{background:#fff3cd;padding:.6rem}";
+td.n{text-align:right;font-variant-numeric:tabular-nums}svg{width:10rem;height:1rem}.warn{background:#fff3cd;padding:.6rem}";
 
 /// The page.
 pub(super) fn page(report: &Report) -> String {

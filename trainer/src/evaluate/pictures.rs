@@ -37,21 +37,29 @@ pub struct FeatureReport {
 /// A feature extractor's file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ExtractorFile {
+pub(crate) struct ExtractorFile {
     /// ONNX file, relative to this one.
-    onnx: PathBuf,
+    pub(crate) onnx: PathBuf,
     /// Name of the input f32[1, 3, side, side].
-    input: String,
+    pub(crate) input: String,
     /// Its side in pixels.
-    side: usize,
+    pub(crate) side: usize,
     /// Name of the output.
-    output: String,
+    pub(crate) output: String,
     /// Shape of the output, batch first.
-    shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// Taken off each channel of pixels in 0..1.
-    mean: [f64; 3],
+    pub(crate) mean: [f64; 3],
     /// Then divided by.
-    sd: [f64; 3],
+    pub(crate) sd: [f64; 3],
+}
+
+impl ExtractorFile {
+    /// Reads the description at `path`, or what is wrong with it.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        toml::from_str(&text).map_err(|error| error.message().into())
+    }
 }
 
 pub(super) fn measure(
@@ -104,8 +112,7 @@ fn features_of(
     pairs: &[(Planes, Planes)],
 ) -> Result<(Array2<f32>, Array2<f32>), EvaluateError> {
     let wrong = |problem: String| EvaluateError::Picture { path: path.to_owned(), problem };
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
-    let file: ExtractorFile = toml::from_str(&text).map_err(|e| wrong(e.message().into()))?;
+    let file = ExtractorFile::read(path).map_err(wrong)?;
     let onnx = path.parent().unwrap_or(Path::new("")).join(&file.onnx);
     let output = TensorSpec::new(file.output, file.shape);
     let scale = ChannelScale { mean: file.mean, sd: file.sd };

@@ -1,6 +1,7 @@
 //! What can be measured: anything that makes tokens of z-scored betas.
 
-use crate::calibrate::{RidgeCheckpoint, TrainingRecord};
+use crate::calibrate::RidgeCheckpoint;
+use crate::checkpoint::TrainingRecord;
 use crate::ridge::RidgeError;
 use crate::training_folder::TokenShape;
 use mindeye_preprocess::ZscoreTable;

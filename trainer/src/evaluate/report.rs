@@ -1,7 +1,7 @@
 //! `report.json`, and the line that the program prints.
 
 use super::pictures::ReconstructionReport;
-use super::retrieval::{RetrievalReport, TopOne};
+use super::retrieval::{Centrings, RetrievalReport, TopOne};
 use super::{Arguments, EvaluateError, html};
 use crate::leakage::Leaks;
 use crate::training_folder::{TrainingFolder, TrialsUsed, split_hash};
@@ -11,11 +11,23 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// One training among several.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelReport {
+    /// The model.
+    pub model: String,
+    /// Its top-1 by the place in the report.
+    pub top1: BTreeMap<String, f64>,
+}
+
 /// All that `evaluate` found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// The model.
+    /// The model; of several, what they have in common.
     pub model: String,
+    /// Each of several trainings, whose mean all other numbers are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelReport>,
     /// Name of the training folder.
     pub data: String,
     /// Part that was measured.
@@ -52,6 +64,7 @@ impl Report {
             [unknown(provenance.mask_chosen_with, "mask"), unknown(provenance.normalised_with, "normalisation")];
         Self {
             model,
+            models: Vec::new(),
             data: folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned(),
             split: arguments.split.to_string(),
             split_sha256: split_hash(folder.trials()),
@@ -69,17 +82,8 @@ impl Report {
 
     /// Top-1 numbers with their path in the report.
     pub(super) fn tops(&self) -> Vec<(String, &TopOne)> {
-        let mut tops = Vec::new();
-        for (brains, report) in [("single_trial", &self.single_trial), ("repeats_averaged", &self.repeats_averaged)] {
-            let Some(report) = report else { continue };
-            for (direction, both) in
-                [("image_retrieval", &report.image_retrieval), ("brain_retrieval", &report.brain_retrieval)]
-            {
-                tops.push((format!("{brains}.{direction}.raw"), &both.raw));
-                tops.push((format!("{brains}.{direction}.centred"), &both.centred));
-            }
-        }
-        tops
+        let both = [("single_trial", &self.single_trial), ("repeats_averaged", &self.repeats_averaged)];
+        both.into_iter().filter_map(|(brains, report)| Some(tops(brains, report.as_ref()?))).flatten().collect()
     }
 
     /// Paired differences to the report that `arguments` name.
@@ -139,9 +143,24 @@ impl Report {
         for (name, top) in self.tops() {
             let (top1, null) = (&top.top1, &top.permutation_null);
             println!(
-                "  {name:<42} {:.3} [{:.3}, {:.3}] of {} (chance {:.4}, p {:.4})",
-                top1.value, top1.low, top1.high, top.pool_size, top.chance, null.p
+                "  {name:<42} {:.3}{} [{:.3}, {:.3}] of {} (chance {:.4}, p {:.4})",
+                top1.value,
+                top.sd_over_models.map(|sd| format!(" SD {sd:.3}")).unwrap_or_default(),
+                top1.low,
+                top1.high,
+                top.pool_size,
+                top.chance,
+                null.p
             );
         }
     }
+}
+
+/// The four top-1 numbers of one kind of brain, with their path in the report.
+pub(super) fn tops<'r>(brains: &str, report: &'r RetrievalReport) -> Vec<(String, &'r TopOne)> {
+    let directions = [("image_retrieval", &report.image_retrieval), ("brain_retrieval", &report.brain_retrieval)];
+    let of = |(direction, both): (&str, &'r Centrings)| {
+        [("raw", &both.raw), ("centred", &both.centred)].map(|(c, top)| (format!("{brains}.{direction}.{c}"), top))
+    };
+    directions.into_iter().flat_map(of).collect()
 }

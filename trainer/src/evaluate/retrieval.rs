@@ -32,6 +32,9 @@ pub struct Centrings {
 pub struct TopOne {
     /// Top-1 with its interval by bootstrap over images.
     pub top1: Interval,
+    /// SD of top-1 over the trainings whose mean this is; absent for a single model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sd_over_models: Option<f64>,
     /// Pictures in a pool.
     pub pool_size: usize,
     /// Pools.
@@ -44,6 +47,9 @@ pub struct TopOne {
     pub permutation_null: PermutationNull,
     /// Share of right answers for each image: what a paired difference compares.
     pub per_image: BTreeMap<String, f64>,
+    /// Draws of each image of `per_image`, in its order: its weight in the bootstrap.
+    #[serde(skip)]
+    pub drawn: Vec<f64>,
 }
 
 /// Where the right image lies among all test images, ties losing.
@@ -84,16 +90,21 @@ fn top_one(
     arguments: &Arguments,
 ) -> Result<TopOne, MetricError> {
     let retrieved = retrieve(scores, direction, centring, arguments.protocol())?;
+    // Images ascend by name, and so do the entries of a map.
     let drawn = images.iter().zip(&retrieved.per_image).filter(|(_, (_, drawn))| *drawn > 0);
-    let per_image = drawn.map(|(image, (right, drawn))| (image.clone(), *right as f64 / *drawn as f64)).collect();
+    let per_image =
+        drawn.clone().map(|(image, (right, drawn))| (image.clone(), *right as f64 / *drawn as f64)).collect();
+    let drawn = drawn.map(|(_, (_, drawn))| *drawn as f64).collect();
     Ok(TopOne {
         top1: retrieved.interval(arguments.seed)?,
+        sd_over_models: None,
         pool_size: retrieved.pool,
         draws: retrieved.per_draw.len(),
         chance: retrieved.chance(),
         ci_as_published: (retrieved.per_draw.len() > 1).then(|| as_published(&retrieved.per_draw)),
         permutation_null: permutation_null(scores, direction, centring, arguments.permutations, arguments.seed),
         per_image,
+        drawn,
     })
 }
 

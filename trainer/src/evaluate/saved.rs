@@ -1,7 +1,7 @@
 //! Predictions that another program made, measured like a model's own.
 
 use super::predictor::{PredictError, Predictor, Rows};
-use crate::calibrate::TrainingRecord;
+use crate::checkpoint::TrainingRecord;
 use crate::training_folder::{FolderError, NpyMap, Split, TokenShape, TrainingFolder};
 use mindeye_preprocess::ZscoreTable;
 use ndarray::{Array2, Axis};

@@ -3,7 +3,7 @@
 //! What can be seen is looked at (names, numbers, digests); what can only be told is taken from the provenance that
 //! importers and `calibrate` write. A folder without provenance passes, and its report says `unknown`.
 
-use crate::calibrate::TrainingRecord;
+use crate::checkpoint::TrainingRecord;
 use crate::training_folder::{Split, TrainingFolder, TrialsUsed, moments};
 use mindeye_preprocess::ZscoreTable;
 use serde::Serialize;

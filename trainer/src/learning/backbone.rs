@@ -24,12 +24,34 @@ pub fn backbone(
     participant: usize,
     dropout: Option<&DropoutConfig>,
 ) -> BackboneTokens {
+    after_front_end(sizes, parameters, &front_end(sizes, parameters, voxels, participant), dropout)
+}
+
+/// What the MLP reads of voxels `[B, V]` of participant number `participant`: their places in the shared space, `[B, H]`,
+/// or the voxels themselves where there is none.
+#[must_use]
+pub fn front_end(sizes: &Backbone, parameters: &Parameters, voxels: &Tensor, participant: usize) -> Tensor {
+    match &sizes.front_end {
+        FrontEnd::None => voxels.shallow_clone(),
+        FrontEnd::Ridge { .. } => {
+            Net::new(parameters, Backbone::PREFIX).at(&format!("ridge.{participant}")).linear(voxels)
+        }
+    }
+}
+
+/// What [`front_end`] gives, of any participants, to tokens.
+#[must_use]
+pub fn after_front_end(
+    sizes: &Backbone,
+    parameters: &Parameters,
+    places: &Tensor,
+    dropout: Option<&DropoutConfig>,
+) -> BackboneTokens {
     let net = Net::new(parameters, Backbone::PREFIX);
     let flat = match &sizes.front_end {
-        FrontEnd::None => mlp(sizes, &net, voxels, dropout),
+        FrontEnd::None => mlp(sizes, &net, places, dropout),
         FrontEnd::Ridge { .. } => {
-            let shared = net.at(&format!("ridge.{participant}")).linear(voxels);
-            net.at("linear").linear(&shared) + mlp(sizes, &net, &shared, dropout) * net.tensor("gate")
+            net.at("linear").linear(places) + mlp(sizes, &net, places, dropout) * net.tensor("gate")
         }
     };
     let tokens = full(&flat).view([-1, sizes.tokens as i64, sizes.token_dim as i64]);

@@ -10,8 +10,11 @@ use super::low_level_part::LowLevelPart;
 use super::mindeye_part::MindeyePart;
 use super::part::{Batch, Part, PartName, Setting, Start};
 use super::state::{self, Best, Place, Tensors};
-use crate::checkpoint::Commit;
-use crate::{Draws, EpochRow, Example, Examples, Facts, Log, OneCycle, Phase, TrainError, training_report};
+use crate::checkpoint::{Commit, TrainingRecord, participant_folder};
+use crate::leakage;
+use crate::{
+    Draws, EpochRow, Example, Examples, Facts, Log, OneCycle, Participant, Phase, TrainError, training_report,
+};
 use mindeye_config::{Clock, ModelDimensions, TrainingConfig};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,8 +23,8 @@ use tch::{Device, Tensor};
 
 /// What to train, on what, where to.
 pub struct FitRequest {
-    /// The training folder.
-    pub data: PathBuf,
+    /// Training folders, one for each participant; the first is participant 0.
+    pub data: Vec<PathBuf>,
     /// Sizes; `voxels` is the data's count.
     pub model: ModelDimensions,
     /// Losses, schedule, optimiser.
@@ -38,6 +41,8 @@ pub struct FitRequest {
     pub resume: bool,
     /// Weights to begin with.
     pub from: Option<PathBuf>,
+    /// Goes on where masks or statistics saw test trials.
+    pub allow_leakage: bool,
     /// Stops after this many epochs in all, to be resumed later.
     pub pause_after: Option<u32>,
     /// Where seconds come from.
@@ -70,12 +75,16 @@ pub trait Witness {
 /// in `out` is then the last one that was whole.
 pub fn fit(request: &FitRequest, witness: &mut dyn Witness) -> Result<FitOutcome, TrainError> {
     let training = &request.training;
-    let examples = Examples::open(&request.data, training.seed, training.validation_share)?;
+    let examples = Examples::open_all(&request.data, training.seed, training.validation_share)?;
+    for participant in examples.participants() {
+        leakage::check_folder(&participant.folder).require_none(request.allow_leakage)?;
+    }
     let model = ModelDimensions { voxels: examples.folder().voxel_count(), ..request.model.clone() };
     let setting = Setting { model: &model, training, examples: &examples, device: request.device };
     let from = request.from.as_deref();
     let part: Box<dyn Part + '_> = match request.part {
         PartName::Mindeye => Box::new(MindeyePart::new(setting, request.start, from)?),
+        PartName::LowLevel if request.data.len() > 1 => return Err(one_participant_only(request)),
         PartName::LowLevel => Box::new(LowLevelPart::new(setting, from)?),
     };
     Training::begin(request, &examples, &model, part)?.run(witness)
@@ -107,6 +116,7 @@ impl<'a> Training<'a> {
         let average = (training.ema_decay > 0.0).then(|| part.parameters().snapshot());
         let mut names: Vec<String> = ["learning_rate", "momentum", "temperature"].map(str::to_owned).into();
         names.extend(part.loss_names().iter().chain(part.validation_names()).map(ToString::to_string));
+        names.extend(part.more_validation_names());
         let identity = identity(request, examples, model);
         let updates = updates_per_epoch(examples.train.len(), training);
         let mut begun = Self {
@@ -264,14 +274,42 @@ impl<'a> Training<'a> {
         let model =
             toml::to_string(self.model).map_err(|e| TrainError::malformed(Path::new("model.toml"), e.to_string()))?;
         commit.write("model.toml", model)?;
-        self.examples.zscore().write(&commit.place("zscore.safetensors")?)?;
-        for name in ["mask.nii.gz", "reference.nii.gz", "preprocess.toml", "hrf_index.nii.gz"] {
-            let source = self.request.data.join(name);
+        for (number, participant) in self.examples.participants().iter().enumerate() {
+            self.write_participant(commit, number, participant)?;
+        }
+        Ok(())
+    }
+
+    /// What belongs to one participant: z-scores, what was learned from which trials, and what came with the data.
+    fn write_participant(&self, commit: &Commit, number: usize, own: &Participant) -> Result<(), TrainError> {
+        let below = participant_folder(Path::new(""), number);
+        let name = |name: &str| below.join(name).to_string_lossy().into_owned();
+        own.zscore.write(&commit.place(&name("zscore.safetensors"))?)?;
+        let record = self.record(number, own);
+        commit.write(&name(TrainingRecord::FILE), record.to_toml())?;
+        commit.write(&name(TrainingRecord::IMAGES), record.image_list())?;
+        for file in ["mask.nii.gz", "reference.nii.gz", "preprocess.toml", "hrf_index.nii.gz"] {
+            let source = own.folder.path().join(file);
             if source.is_file() {
-                commit.write(name, std::fs::read(&source).map_err(TrainError::unreadable(&source))?)?;
+                commit.write(&name(file), std::fs::read(&source).map_err(TrainError::unreadable(&source))?)?;
             }
         }
         Ok(())
+    }
+
+    /// What participant `number` was learned from: own trials, and the images of all, since all share the model.
+    fn record(&self, number: usize, own: &Participant) -> TrainingRecord {
+        let rows = |examples: &[Example]| -> Vec<usize> {
+            let own = examples.iter().filter(|example| example.participant == number);
+            own.flat_map(|example| example.rows.iter().copied()).collect()
+        };
+        let (train, validation) = (rows(&self.examples.train), rows(&self.examples.validation));
+        let mut record = TrainingRecord::of_network(&own.folder, &train, &validation);
+        for example in self.examples.train.iter().chain(&self.examples.validation) {
+            let folder = &self.examples.participants()[example.participant].folder;
+            record.images.insert(folder.images()[example.image].clone());
+        }
+        record
     }
 
     fn write_training(&mut self, commit: &Commit) -> Result<(), TrainError> {
@@ -281,7 +319,7 @@ impl<'a> Training<'a> {
             "{} training images, {} for validation, {} voxels; {} of {} epochs done.",
             self.examples.train.len(),
             self.examples.validation.len(),
-            self.model.voxels,
+            self.examples.voxel_counts().iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
             self.place.epochs,
             self.request.training.epochs
         )];
@@ -296,6 +334,11 @@ impl<'a> Training<'a> {
         };
         state::write(&state, &tensors, &self.place, &self.identity)
     }
+}
+
+fn one_participant_only(request: &FitRequest) -> TrainError {
+    let message = format!("{} folders, but the low-level network is one participant's", request.data.len());
+    TrainError::Flag { flag: "--data", message }
 }
 
 /// Images in a batch: as configured, or all of them where there are fewer.
@@ -326,9 +369,14 @@ fn add_gradients(sums: &mut Vec<Tensor>, more: Vec<Tensor>) {
 /// Everything that the course of a training depends on, as text: model, training, part and data.
 fn identity(request: &FitRequest, examples: &Examples, model: &ModelDimensions) -> String {
     let table = |value: Result<String, toml::ser::Error>| value.unwrap_or_else(|error| error.to_string());
-    let trials = crate::training_folder::split_hash(examples.folder().trials());
+    let splits: Vec<String> = examples
+        .participants()
+        .iter()
+        .map(|own| format!("\"{}\"", crate::training_folder::split_hash(own.folder.trials())))
+        .collect();
+    let (splits, voxels) = (splits.join(", "), examples.voxel_counts());
     format!(
-        "part = \"{}\"\nstart = \"{}\"\nsplit_sha256 = \"{trials}\"\ntrain_images = {}\nvalidation_images = {}\n\n# model\n{}\n# training\n{}",
+        "part = \"{}\"\nstart = \"{}\"\nsplit_sha256 = [{splits}]\nvoxels = {voxels:?}\ntrain_images = {}\nvalidation_images = {}\n\n# model\n{}\n# training\n{}",
         request.part,
         request.start,
         examples.train.len(),

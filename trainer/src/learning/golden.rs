@@ -52,11 +52,11 @@ pub(super) fn write_cases(path: &Path, ours: &[&str], cases: Cases, previous: &P
     write_safetensors(path, &tensors, &origin())
 }
 
-/// Golden cases of backbone and prior, batch 1.
-pub(super) fn mindeye(sizes: &Backbone, prior: &PriorNetwork, parameters: &Parameters) -> Cases {
+/// Golden cases of the backbone as participant number `participant` uses it, and of the prior, batch 1.
+pub(super) fn mindeye(sizes: &Backbone, prior: &PriorNetwork, parameters: &Parameters, participant: usize) -> Cases {
     let device = parameters.get("net.learned_query").device();
-    let voxels = normal("backbone/voxels", &[1, sizes.voxels(0)]).to_device(device);
-    let answer = backbone(sizes, parameters, &voxels, 0, None);
+    let voxels = normal("backbone/voxels", &[1, sizes.voxels(participant)]).to_device(device);
+    let answer = backbone(sizes, parameters, &voxels, participant, None);
     let shape = [1, sizes.tokens, sizes.token_dim];
     let noised = normal("prior/noised_tokens", &shape).to_device(device);
     let brain = normal("prior/brain_tokens", &shape).to_device(device);

@@ -3,16 +3,19 @@
 //! L = L_contrastive + w · L_prior, where the first reaches backbone and projector and the second backbone and prior
 //! (spec: MindEye section 3.3).
 
-use super::backbone::{BackboneTokens, backbone};
+use super::backbone::{BackboneTokens, after_front_end, front_end};
 use super::contrast::{bi_mix_co, mix, retrieval, soft_clip};
 use super::golden;
 use super::parameters::Parameters;
 use super::part::{Batch, Losses, Part, PartName, Setting, Start, Validation};
 use super::prior::{Kept, PriorNetwork, noised};
 use super::ridge_start;
-use crate::checkpoint::Commit;
+use crate::checkpoint::{Commit, participant_folder};
+use crate::examples::Participant;
 use crate::networks::{Backbone, FrontEnd, Prior};
-use crate::{Draws, Example, Mixing, Phase, TrainError, cosine_alphas_cumprod};
+use crate::training_folder::FolderError;
+use crate::{Draws, Example, Mixing, Phase, TrainError, by_participant, cosine_alphas_cumprod};
+use ndarray::Array2;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
@@ -36,9 +39,11 @@ impl<'a> MindeyePart<'a> {
     /// # Errors
     /// Targets of another shape than the model's, weights that do not fit.
     pub(super) fn new(setting: Setting<'a>, start: Start, from: Option<&Path>) -> Result<Self, TrainError> {
+        let participants = setting.examples.voxel_counts();
         let backbone = match start {
+            Start::Mindeye1 if participants.len() > 1 => return Err(no_front_ends(participants.len())),
             Start::Mindeye1 => Backbone::of(setting.model),
-            Start::Ridge => Backbone::with_ridge(setting.model, vec![setting.model.voxels]),
+            Start::Ridge => Backbone::with_ridge(setting.model, participants),
         };
         let prior = Prior::of(setting.model);
         check_targets(&setting)?;
@@ -59,11 +64,15 @@ impl<'a> MindeyePart<'a> {
         Ok(part)
     }
 
-    /// The linear path becomes the ridge regression of the training images.
+    /// The linear path becomes the ridge regressions of the participants' training images.
     fn start_from_ridge(&self) -> Result<(), TrainError> {
         let examples: Vec<&Example> = self.setting.examples.train.iter().collect();
-        let voxels = self.setting.tensor(&self.setting.examples.mean_voxels(&examples)?);
-        ridge_start::start(&self.parameters, &voxels, &self.targets(&examples)?.flatten(1, -1));
+        let problem = |(_, own): (usize, Vec<&Example>)| -> Result<(Tensor, Tensor), TrainError> {
+            let voxels = self.setting.tensor(&self.setting.examples.mean_voxels(&own)?);
+            Ok((voxels, self.targets(&own)?.flatten(1, -1)))
+        };
+        let problems = by_participant(&examples).into_iter().map(problem).collect::<Result<Vec<_>, _>>()?;
+        ridge_start::start(&self.parameters, &problems);
         Ok(())
     }
 
@@ -75,9 +84,26 @@ impl<'a> MindeyePart<'a> {
         let _ = tch::no_grad(|| self.parameters.get("voxel2clip.gate").shallow_clone().fill_(gate));
     }
 
+    /// Targets of examples of one participant, `[B, T, D]`.
     fn targets(&self, examples: &[&Example]) -> Result<Tensor, TrainError> {
-        let (targets, shape) = self.setting.examples.folder().targets()?;
+        let participant = examples.first().map_or(0, |example| example.participant);
+        let (targets, shape) = self.setting.examples.participants()[participant].folder.targets()?;
         Ok(self.setting.rows_of(targets, examples, &[shape.tokens, shape.token_dim]))
+    }
+
+    /// What the MLP reads of each participant's examples, `[B, H]`, and their targets; `voxels` says how repeats are used.
+    fn places(
+        &self,
+        groups: &[(usize, Vec<&Example>)],
+        voxels: impl Fn(&[&Example]) -> Result<Array2<f32>, TrainError>,
+    ) -> Result<(Tensor, Tensor), TrainError> {
+        let (mut places, mut targets) = (Vec::new(), Vec::new());
+        for (participant, group) in groups {
+            let voxels = self.setting.tensor(&voxels(group)?);
+            places.push(front_end(&self.backbone, &self.parameters, &voxels, *participant));
+            targets.push(self.targets(group)?);
+        }
+        Ok((Tensor::cat(&places, 0), Tensor::cat(&targets, 0)))
     }
 
     /// The contrastive loss of a phase; `mixing` says how voxels were mixed, nothing stands for not at all.
@@ -115,13 +141,13 @@ impl<'a> MindeyePart<'a> {
         predicted.mse_loss(&clean, tch::Reduction::Mean)
     }
 
-    /// Losses and answers of validation images, without dropout or mixing, with draws that every epoch shares.
+    /// Losses and answers of one participant's validation images, without dropout or mixing, with draws that every epoch
+    /// shares.
     fn answer(&self, number: u64, chunk: &[&Example], phase: Phase) -> Result<(Vec<f64>, Tensor, Tensor), TrainError> {
         let mut draws = Draws::new(self.setting.training.seed, number, "validation");
         tch::manual_seed(draws.generator_seed());
-        let voxels = self.setting.tensor(&self.setting.examples.mean_voxels(chunk)?);
-        let target = self.targets(chunk)?;
-        let answer = backbone(&self.backbone, &self.parameters, &voxels, 0, None);
+        let (places, target) = self.places(&by_participant(chunk), |own| self.setting.examples.mean_voxels(own))?;
+        let answer = after_front_end(&self.backbone, &self.parameters, &places, None);
         let contrastive = self.contrastive(&answer, &target, phase, None);
         let prior = self.denoising(&answer.tokens, &target, &mut draws, 0.0);
         Ok((vec![contrastive.double_value(&[]), prior.double_value(&[])], answer.projected, target))
@@ -151,6 +177,15 @@ impl Part for MindeyePart<'_> {
         if self.has_gate() { names } else { &names[..5] }
     }
 
+    fn more_validation_names(&self) -> Vec<String> {
+        let participants = self.setting.examples.participants().len();
+        let of =
+            |participant| [format!("val_image_retrieval_{participant}"), format!("val_brain_retrieval_{participant}")];
+        if participants > 1 { (0..participants).flat_map(of).collect() } else { Vec::new() }
+    }
+
+    /// A batch mixes participants as the order of the epoch has it. Voxels are mixed within each participant's share of
+    /// the batch, and after the front-end, which is the same as before it: both are linear, and weights sum to 1.
     fn losses(&self, batch: &Batch<'_>) -> Result<Losses, TrainError> {
         let training = self.setting.training;
         if self.has_gate() {
@@ -158,16 +193,18 @@ impl Part for MindeyePart<'_> {
         }
         let mut draws = Draws::new(training.seed, batch.number, "step");
         tch::manual_seed(draws.generator_seed());
-        let mut voxels = self.setting.tensor(&self.setting.examples.repeat_voxels(&batch.examples, batch.number)?);
-        let target = self.targets(&batch.examples)?;
+        let groups = by_participant(&batch.examples);
+        let (mut places, target) =
+            self.places(&groups, |own| self.setting.examples.repeat_voxels(own, batch.number))?;
+        let sizes: Vec<usize> = groups.iter().map(|(_, group)| group.len()).collect();
         let mixing = match batch.phase {
-            Phase::BiMixCo { .. } => Some(Mixing::draw(&mut draws, batch.examples.len(), &training.contrastive)),
+            Phase::BiMixCo { .. } => Some(Mixing::draw_within(&mut draws, &sizes, &training.contrastive)),
             Phase::SoftClip { .. } => None,
         };
         if let Some(mixing) = &mixing {
-            voxels = mix(&voxels, mixing);
+            places = mix(&places, mixing);
         }
-        let answer = backbone(&self.backbone, &self.parameters, &voxels, 0, Some(&training.dropout));
+        let answer = after_front_end(&self.backbone, &self.parameters, &places, Some(&training.dropout));
         let contrastive = self.contrastive(&answer, &target, batch.phase, mixing.as_ref());
         let prior = self.denoising(&answer.tokens, &target, &mut draws, training.prior.condition_dropout);
         let total = &contrastive + &prior * training.prior.weight;
@@ -183,7 +220,7 @@ impl Part for MindeyePart<'_> {
         for gate in GATES {
             self.set_gate(gate);
             let mut found = self.validate_as_is(phase)?;
-            found.values.push(gate);
+            found.values.insert(5, gate);
             if best.as_ref().is_none_or(|(_, best)| found.score > best.score) {
                 best = Some((gate, found));
             }
@@ -195,15 +232,40 @@ impl Part for MindeyePart<'_> {
 
     fn write(&self, commit: &Commit, previous: &Path) -> Result<(), TrainError> {
         golden::write_weights(&self.parameters, &commit.place("model.safetensors")?, |_| true)?;
-        let cases = tch::no_grad(|| golden::mindeye(&self.backbone, &self.prior, &self.parameters));
-        golden::write_cases(&commit.place("golden.safetensors")?, &["backbone/", "prior/"], cases, previous)
+        for participant in 0..self.setting.examples.participants().len() {
+            let cases = tch::no_grad(|| golden::mindeye(&self.backbone, &self.prior, &self.parameters, participant));
+            let own = participant_folder(Path::new(""), participant);
+            let path = commit.place(&own.join("golden.safetensors").to_string_lossy())?;
+            golden::write_cases(&path, &["backbone/", "prior/"], cases, &previous.join(own))?;
+        }
+        Ok(())
     }
 }
 
 impl MindeyePart<'_> {
     fn validate_as_is(&self, phase: Phase) -> Result<Validation, TrainError> {
         let examples: Vec<&Example> = self.setting.examples.validation.iter().collect();
-        let (mut sums, mut predicted, mut targets) = (vec![0.0; 2], Vec::new(), Vec::new());
+        let groups = by_participant(&examples);
+        let mut of_each = Vec::with_capacity(groups.len());
+        for (_, group) in &groups {
+            of_each.push(self.validate_participant(group, phase)?);
+        }
+        let mean: [f64; 4] =
+            std::array::from_fn(|i| of_each.iter().map(|values| values[i]).sum::<f64>() / of_each.len() as f64);
+        let [contrastive, prior, image, brain] = mean;
+        let total = contrastive + self.setting.training.prior.weight * prior;
+        // Temperatures change the contrastive loss from epoch to epoch; retrieval and the prior's loss can be compared.
+        let score = [(image + brain) / 2.0, -prior];
+        let mut values = vec![total, contrastive, prior, image, brain];
+        if of_each.len() > 1 {
+            values.extend(of_each.iter().flat_map(|of_one| [of_one[2], of_one[3]]));
+        }
+        Ok(Validation { values, score })
+    }
+
+    /// Contrastive loss, prior loss, and both retrievals among the validation images of one participant.
+    fn validate_participant(&self, examples: &[&Example], phase: Phase) -> Result<[f64; 4], TrainError> {
+        let (mut sums, mut predicted, mut targets) = ([0.0; 2], Vec::new(), Vec::new());
         for (number, chunk) in examples.chunks(VALIDATION_BATCH).enumerate() {
             let (losses, projected, target) = tch::no_grad(|| self.answer(number as u64, chunk, phase))?;
             let share = chunk.len() as f64 / examples.len() as f64;
@@ -212,27 +274,34 @@ impl MindeyePart<'_> {
             targets.push(target);
         }
         let (image, brain) = retrieval(&Tensor::cat(&predicted, 0), &Tensor::cat(&targets, 0));
-        let total = sums[0] + self.setting.training.prior.weight * sums[1];
-        // Temperatures change the contrastive loss from epoch to epoch; retrieval and the prior's loss can be compared.
-        let score = [(image + brain) / 2.0, -sums[1]];
-        Ok(Validation { values: vec![total, sums[0], sums[1], image, brain], score })
+        Ok([sums[0], sums[1], image, brain])
     }
 }
 
-/// Targets must have the model's tokens.
+/// MindEye1 has no place where several participants could meet.
+fn no_front_ends(participants: usize) -> TrainError {
+    let message = format!("mindeye1 has no front-ends for {participants} participants; --start ridge has");
+    TrainError::Flag { flag: "--start", message }
+}
+
+/// Every participant's targets must have the model's tokens.
 fn check_targets(setting: &Setting<'_>) -> Result<(), TrainError> {
-    let (_, shape) = setting.examples.folder().targets().map_err(|error| match error {
-        crate::training_folder::FolderError::Missing { path, .. } => TrainError::Unavailable {
-            what: format!("{}: not there, and image targets cannot be computed in this version", path.display()),
-            remedy: "write targets.npy, f32 [images, tokens, width], with the picture encoder of your choice".into(),
-        },
-        other => other.into(),
-    })?;
-    let (found, wanted) = ([shape.tokens, shape.token_dim], [setting.model.tokens, setting.model.token_dim]);
-    if found == wanted {
-        return Ok(());
+    for Participant { folder, .. } in setting.examples.participants() {
+        let (_, shape) = folder.targets().map_err(|error| match error {
+            FolderError::Missing { path, .. } => TrainError::Unavailable {
+                what: format!("{}: not there", path.display()),
+                remedy:
+                    "make it with `mindeye-train targets`, or write f32 [images, tokens, width] with an encoder of \
+                         your choice"
+                        .into(),
+            },
+            other => other.into(),
+        })?;
+        let (found, wanted) = ([shape.tokens, shape.token_dim], [setting.model.tokens, setting.model.token_dim]);
+        if found != wanted {
+            let problem = format!("has {found:?} tokens and width of a token, the model has {wanted:?}");
+            return Err(TrainError::malformed(&folder.path().join("targets.npy"), problem));
+        }
     }
-    let path = setting.examples.folder().path().join("targets.npy");
-    let problem = format!("has {found:?} tokens and width of a token, the model has {wanted:?}");
-    Err(TrainError::malformed(&path, problem))
+    Ok(())
 }

@@ -65,7 +65,7 @@ pub(super) struct Losses(pub(super) Vec<Tensor>);
 
 /// What validation found.
 pub(super) struct Validation {
-    /// One value for each of [`Part::validation_names`].
+    /// One value for each of [`Part::validation_names`], then of [`Part::more_validation_names`].
     pub(super) values: Vec<f64>,
     /// The larger, the better: what chooses the epoch. Compared from the first on.
     pub(super) score: [f64; 2],
@@ -79,6 +79,10 @@ pub(super) trait Part {
     /// Names of the losses, the total first.
     fn loss_names(&self) -> &'static [&'static str];
     fn validation_names(&self) -> &'static [&'static str];
+    /// Further columns of validation, after those: one part has them for each participant.
+    fn more_validation_names(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// # Errors
     /// Data that cannot be read.
     fn losses(&self, batch: &Batch<'_>) -> Result<Losses, TrainError>;

@@ -4,6 +4,9 @@
 //! coefficients B = Xᵀ (K + α)⁻¹ Y have the rank of Ŷ at most. Its H largest right singular vectors U make W = U and
 //! R = Uᵀ Bᵀ, so that W (R x) is the reduced-rank ridge prediction (Izenman 1975). α is the one of a grid with the least
 //! leave-one-out error Σ ‖(Y - Ŷ)_i / (1 - h_ii)‖² (Golub, Heath and Wahba 1979).
+//!
+//! Several participants share U, which then comes from the predictions of all of them one below the other. Each has its
+//! own α, R and mean target ȳ_p; W s + b ends in ȳ_p + Ŷ by b = ȳ over all and r_p = Uᵀ (ȳ_p - ȳ).
 
 use super::parameters::Parameters;
 use crate::networks::Backbone;
@@ -14,24 +17,54 @@ const GRID: [f64; 7] = [1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3];
 /// Singular values below this share of the largest belong to nothing but rounding.
 const SMALLEST: f64 = 1e-5;
 
-/// Writes the ridge regression from `voxels` `[n, V]` to `targets` `[n, T D]` into the front-end of participant 0 and
-/// the linear path; returns α.
-pub(super) fn start(parameters: &Parameters, voxels: &Tensor, targets: &Tensor) -> f64 {
+/// Writes the ridge regressions of all participants, from voxels `[n, V]` to targets `[n, T D]` each, into their
+/// front-ends and the common linear path; returns each one's α.
+pub(super) fn start(parameters: &Parameters, participants: &[(Tensor, Tensor)]) -> Vec<f64> {
     tch::no_grad(|| {
-        let mean = targets.mean_dim(&[0_i64][..], true, Kind::Float);
+        let targets: Vec<&Tensor> = participants.iter().map(|(_, targets)| targets).collect();
+        let mean = mean_row(&Tensor::cat(&targets, 0));
+        let solutions: Vec<Solution> =
+            participants.iter().map(|(voxels, targets)| Solution::of(voxels, targets)).collect();
+        let predicted: Vec<&Tensor> = solutions.iter().map(|solution| &solution.predicted).collect();
+        let directions = right_singular_vectors(&Tensor::cat(&predicted, 0), rank(parameters)); // U, [T D, r]
+        for (number, (solution, (voxels, _))) in solutions.iter().zip(participants).enumerate() {
+            let front_end = solution.coefficients.matmul(&directions).transpose(0, 1).matmul(voxels); // R, [r, V]
+            let offset = (&solution.mean - &mean).matmul(&directions).view([-1]); // r, [r]
+            fill_rows(parameters, &format!("ridge.{number}.weight"), &front_end);
+            fill(parameters, &format!("ridge.{number}.bias"), &Tensor::zeros([1], (Kind::Float, voxels.device())));
+            fill_rows(parameters, &format!("ridge.{number}.bias"), &offset);
+        }
+        fill_columns(parameters, "linear.weight", &directions);
+        fill(parameters, "linear.bias", &mean.view([-1]));
+        solutions.iter().map(|solution| solution.alpha).collect()
+    })
+}
+
+/// One participant's ridge regression.
+struct Solution {
+    alpha: f64,
+    /// ȳ_p, [1, T D].
+    mean: Tensor,
+    /// A = (K + α)⁻¹ (Y - ȳ_p), [n, T D].
+    coefficients: Tensor,
+    /// Ŷ - ȳ_p, [n, T D].
+    predicted: Tensor,
+}
+
+impl Solution {
+    fn of(voxels: &Tensor, targets: &Tensor) -> Self {
+        let mean = mean_row(targets);
         let centred = targets - &mean;
         let kernel = Kernel::of(voxels);
         let alpha = kernel.least_left_out_error(&centred);
-        let coefficients = kernel.solved(&centred, alpha); // A, [n, T D]
+        let coefficients = kernel.solved(&centred, alpha);
         let predicted = kernel.matrix.matmul(&coefficients);
-        let directions = right_singular_vectors(&predicted, rank(parameters)); // U, [T D, r]
-        let front_end = coefficients.matmul(&directions).transpose(0, 1).matmul(voxels); // R, [r, V]
-        fill_rows(parameters, "ridge.0.weight", &front_end);
-        fill(parameters, "ridge.0.bias", &Tensor::zeros([1], (Kind::Float, voxels.device())));
-        fill_columns(parameters, "linear.weight", &directions);
-        fill(parameters, "linear.bias", &mean.view([-1]));
-        alpha
-    })
+        Self { alpha, mean, coefficients, predicted }
+    }
+}
+
+fn mean_row(x: &Tensor) -> Tensor {
+    x.mean_dim(&[0_i64][..], true, Kind::Float)
 }
 
 /// K with its eigenvalues and eigenvectors.
@@ -128,7 +161,7 @@ mod tests {
         let normal = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
         let voxels = normal([50, 20]);
         let targets = voxels.matmul(&normal([20, 12])) + normal([50, 12]) * 2.0 + 3.0;
-        let alpha = start(&parameters, &voxels, &targets);
+        let [alpha] = start(&parameters, &[(voxels.copy(), targets.copy())])[..] else { panic!("one participant") };
         let _ = tch::no_grad(|| parameters.get("voxel2clip.gate").shallow_clone().fill_(0.0));
 
         let mean = targets.mean_dim(&[0_i64][..], true, Kind::Float);
@@ -140,6 +173,42 @@ mod tests {
         let off = (found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
         // 1e-4: float32, and an eigendecomposition on one side against an inverse on the other.
         assert!(off < 1e-4, "{off:.2e} at alpha {alpha}");
+    }
+
+    #[test]
+    fn each_of_two_participants_gets_its_own_ridge_regression_through_the_shared_space() {
+        let sizes = Backbone {
+            front_end: FrontEnd::Ridge { participants: vec![20, 9], shared: 16 },
+            inputs: 16,
+            hidden: 16,
+            blocks: 1,
+            tokens: 2,
+            token_dim: 6,
+            projector_hidden: 8,
+        };
+        let parameters = Parameters::random(sizes.layout(), 1, Device::Cpu);
+        let normal = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+        let participant = |trials: i64, voxels: i64, offset: f64| {
+            let x = normal([trials, voxels]);
+            let y = x.matmul(&normal([voxels, 12])) + normal([trials, 12]) + offset;
+            (x, y)
+        };
+        let participants = [participant(50, 20, 3.0), participant(30, 9, -1.0)];
+        let alphas = start(&parameters, &participants);
+        let _ = tch::no_grad(|| parameters.get("voxel2clip.gate").shallow_clone().fill_(0.0));
+        for (number, ((voxels, targets), alpha)) in participants.iter().zip(alphas).enumerate() {
+            let mean = mean_row(targets);
+            let count = voxels.size()[1];
+            let gram = voxels.transpose(0, 1).matmul(voxels) + Tensor::eye(count, (Kind::Float, Device::Cpu)) * alpha;
+            let solution = gram.inverse().matmul(&voxels.transpose(0, 1).matmul(&(targets - &mean)));
+            let new = normal([7, count]);
+            let expected = new.matmul(&solution) + mean;
+            let found = backbone(&sizes, &parameters, &new, number, None).tokens.flatten(1, -1);
+            let off = (found - &expected).abs().max().double_value(&[]) / expected.abs().max().double_value(&[]);
+            // 1e-4: float32, and an eigendecomposition on one side against an inverse on the other. The space is wide
+            // enough for both (16 of 12 outputs), so that nothing is lost on the way.
+            assert!(off < 1e-4, "participant {number}: {off:.2e} at alpha {alpha}");
+        }
     }
 
     #[test]

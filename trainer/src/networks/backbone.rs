@@ -7,6 +7,7 @@
 
 use super::layout::{Init, Layout, Role, Slot};
 use mindeye_config::ModelDimensions;
+use std::collections::BTreeMap;
 
 /// What stands between a participant's voxels and the MLP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,18 @@ impl Backbone {
     pub fn with_ridge(model: &ModelDimensions, participants: Vec<usize>) -> Self {
         let front_end = FrontEnd::Ridge { participants, shared: model.hidden };
         Self { front_end, inputs: model.hidden, ..Self::of(model) }
+    }
+
+    /// The backbone of a checkpoint whose tensors have these shapes by their keys: MindEye1's, or the ridge variant where
+    /// there are front-ends. Counts that no shape tells are those of `model`.
+    #[must_use]
+    pub fn stored(model: &ModelDimensions, shapes: &BTreeMap<String, Vec<usize>>) -> Self {
+        let voxels = |participant: usize| {
+            let shape = shapes.get(&format!("{}ridge.{participant}.weight", Self::PREFIX))?;
+            shape.get(1).copied()
+        };
+        let participants: Vec<usize> = (0..).map_while(voxels).collect();
+        if participants.is_empty() { Self::of(model) } else { Self::with_ridge(model, participants) }
     }
 
     /// Voxels of participant number `participant`, V.
@@ -142,6 +155,15 @@ mod tests {
         let one_token = preset(include_str!("../../../config/model/mindeye1-1x768.toml"));
         // Spec section 8.1: 64.4 + 67.2 + 3.1 M; exactly 134,722,304 with norms and biases, plus the projector.
         assert_eq!(Backbone::of(&one_token).layout().parameters() - 7_354_624, 134_722_304);
+    }
+
+    #[test]
+    fn a_stored_backbone_is_known_by_its_front_ends() {
+        let demo = preset(include_str!("../../../config/model/demo.toml"));
+        let shapes = |layout: Layout| layout.slots.into_iter().map(|slot| (slot.key, slot.shape)).collect();
+        for backbone in [Backbone::of(&demo), Backbone::with_ridge(&demo, vec![100, 70])] {
+            assert_eq!(Backbone::stored(&demo, &shapes(backbone.layout())), backbone);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Why no ridge can be fitted, kept or applied.
 
+use crate::checkpoint::Unopened;
 use std::path::{Path, PathBuf};
 
 /// What is wrong with the data or the file of a ridge.
@@ -94,8 +95,12 @@ impl RidgeError {
         Self::Format { path: path.to_owned(), problem: problem.to_string() }
     }
 
-    pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        |source| Self::File { path: path.to_owned(), source }
+    pub(crate) fn unopened(path: &Path, unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Missing(source) | Unopened::System(source) => Self::File { path: path.to_owned(), source },
+            Unopened::Pickle => Self::format(path, "a pickle runs code when opened and is never read"),
+            Unopened::Broken(problem) => Self::format(path, problem),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub use dual::DualRidge;
 pub use error::RidgeError;
 pub use fit::{Fit, Problem, Settings, fit};
 pub use left_out::LeftOut;
+pub(crate) use linalg::matrix;
 pub use linalg::{cross, gram, product};
 pub use selection::{Reliability, voxel_reliability};
 pub use shared::SharedSpace;

@@ -9,8 +9,10 @@ use super::RidgeError;
 use super::error::require_equal;
 use super::linalg::{BLOCK_COLUMNS, block_of, gram, matrix, product};
 use faer::Side;
-use faer::prelude::Solve;
 use ndarray::{Array2, ArrayView2, s};
+
+/// Eigenvalues of D Dᵀ below this share of the largest belong to dimensions that a trained model hardly uses.
+const LEAST_USED: f64 = 1e-3;
 
 /// y = bias + place · decoder.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,8 +57,8 @@ impl SharedSpace {
         self.decoder.ncols()
     }
 
-    /// Places f32[images, width] of `targets`, f32[images, outputs], by least squares: (Y − ȳ) Dᵀ (D Dᵀ)⁻¹. The decoder of
-    /// [`SharedSpace::of`] has D Dᵀ = 1; a trained model's own map need not.
+    /// Places f32[images, width] of `targets`, f32[images, outputs], by least squares: (Y − ȳ) Dᵀ (D Dᵀ)⁺. The decoder of
+    /// [`SharedSpace::of`] has D Dᵀ = 1; a trained model's own map need not, and dimensions that it hardly uses get 0.
     ///
     /// # Errors
     /// [`RidgeError::Disagree`] when the targets have another number of outputs.
@@ -71,14 +73,18 @@ impl SharedSpace {
         self.less_overlap(places)
     }
 
-    /// `projections` (D Dᵀ)⁻¹.
+    /// `projections` (D Dᵀ)⁺, without the directions whose eigenvalue is below [`LEAST_USED`] of the largest: the ridge
+    /// would have to reach far along them for a change of the tokens that nobody sees.
     fn less_overlap(&self, projections: Array2<f32>) -> Result<Array2<f32>, RidgeError> {
         let overlap = gram(self.decoder.view(), None);
-        let short = |_| RidgeError::Width { width: self.width(), images: projections.nrows(), found: self.width() - 1 };
-        let cholesky = matrix(&overlap).llt(Side::Lower).map_err(short)?;
-        let wide = projections.mapv(f64::from);
-        let solved = cholesky.solve(matrix(&wide).transpose());
-        Ok(Array2::from_shape_fn(projections.dim(), |(row, column)| solved[(column, row)] as f32))
+        let failed = |_| RidgeError::Eigen { trials: self.width() };
+        let eigen = matrix(&overlap).self_adjoint_eigen(Side::Lower).map_err(failed)?;
+        let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+        let least = LEAST_USED * values[self.width() - 1];
+        let inverse = |i: usize| if values[i] > least { values[i].recip() } else { 0.0 };
+        let along = product(matrix(&projections.mapv(f64::from)), vectors);
+        let shrunk = Array2::from_shape_fn(along.dim(), |(row, i)| along[[row, i]] * inverse(i));
+        Ok(product(matrix(&shrunk), vectors.transpose()).mapv(|place| place as f32))
     }
 
     /// Outputs f32[rows, outputs] at `places`, f32[rows, width].

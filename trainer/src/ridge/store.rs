@@ -13,8 +13,7 @@
 //! The header's metadata of `ridge.safetensors` has `format` = `mindeye-ridge/1` and `mask_voxels`.
 
 use super::{DualRidge, RidgeError, SharedSpace};
-use crate::checkpoint::{self, Numbers};
-use memmap2::Mmap;
+use crate::checkpoint::{self, Mapped, Numbers};
 use ndarray::Array2;
 use safetensors::tensor::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
@@ -50,10 +49,9 @@ impl DualRidge {
     /// [`RidgeError::File`], or [`RidgeError::Format`] for a missing, extra or mis-shaped tensor, a number that is
     /// not finite, or voxels that do not ascend within the mask.
     pub fn read(path: &Path) -> Result<Self, RidgeError> {
-        let map = map(path)?;
+        let file = Mapped::open(path).map_err(|unopened| RidgeError::unopened(path, unopened))?;
         let wrong = |problem: String| RidgeError::format(path, problem);
-        let (_, header) = SafeTensors::read_metadata(&map).map_err(|e| RidgeError::format(path, e))?;
-        let metadata = header.metadata().clone().unwrap_or_default();
+        let metadata = file.metadata();
         let stated =
             |key: &str| metadata.get(key).cloned().ok_or_else(|| wrong(format!("metadata `{key}` is missing")));
         let format = stated("format")?;
@@ -63,7 +61,7 @@ impl DualRidge {
         let mask_voxels = stated("mask_voxels")?;
         let mask_voxels =
             mask_voxels.parse().map_err(|_| wrong(format!("`mask_voxels` is `{mask_voxels}`, no count")))?;
-        let file = Strict::open(path, &map, &RIDGE_KEYS)?;
+        let file = Strict::of(path, file.tensors(), &RIDGE_KEYS)?;
         let ridge = Self {
             basis: file.matrix("ridge.basis")?,
             coefficients: file.matrix("ridge.coefficients")?,
@@ -95,8 +93,8 @@ impl SharedSpace {
     /// # Errors
     /// As [`DualRidge::read`].
     pub fn read(path: &Path) -> Result<Self, RidgeError> {
-        let map = map(path)?;
-        let file = Strict::open(path, &map, &SHARED_KEYS)?;
+        let file = Mapped::open(path).map_err(|unopened| RidgeError::unopened(path, unopened))?;
+        let file = Strict::of(path, file.tensors(), &SHARED_KEYS)?;
         let shared = Self { decoder: file.matrix("shared.decoder")?, bias: file.vector("shared.bias")? };
         if shared.outputs() != shared.bias.len() {
             let (decoder, bias) = (shared.decoder.shape(), shared.bias.len());
@@ -117,10 +115,6 @@ fn write(path: &Path, tensors: &[(&str, Stored<'_>)], metadata: BTreeMap<String,
     let named: Vec<(String, &dyn Numbers)> =
         tensors.iter().map(|(name, tensor)| ((*name).to_owned(), tensor as &dyn Numbers)).collect();
     checkpoint::write(path, &named, &metadata).map_err(|e| RidgeError::format(path, e))
-}
-
-fn map(path: &Path) -> Result<Mmap, RidgeError> {
-    crate::training_folder::map_file(path).map_err(RidgeError::file(path))
 }
 
 /// One tensor on its way to the file; floats become bytes one tensor at a time.
@@ -169,8 +163,7 @@ struct Strict<'a> {
 }
 
 impl<'a> Strict<'a> {
-    fn open(path: &'a Path, bytes: &'a [u8], keys: &[&str]) -> Result<Self, RidgeError> {
-        let tensors = SafeTensors::deserialize(bytes).map_err(|e| RidgeError::format(path, e))?;
+    fn of(path: &'a Path, tensors: SafeTensors<'a>, keys: &[&str]) -> Result<Self, RidgeError> {
         let mut found = tensors.names();
         found.sort_unstable();
         if found != keys {

@@ -4,6 +4,7 @@
 //!   dataset.toml   beta_unit, [estimator], [provenance]
 //!   trials.tsv     trial  image  split (train|validation|test)  session  run      line i is row i of voxels.npy
 //!   voxels.npy     f32[trials, voxels], mask order, not z-scored
+//!   voxels_by_lag.npy  f32[lags, trials, voxels], optional: the betas at each of the estimator's revision_lags_s
 //!   targets.npy    f32[images, T, D], optional; row i is the i-th image name in ascending (byte) order
 //!   images/        <image>.png|jpg, optional      mask.nii.gz, reference.nii.gz, preprocess.toml, optional
 //! ```

@@ -35,6 +35,8 @@ pub struct TrainingFolder {
     /// Place in `images` of what each trial showed.
     image_of: Vec<usize>,
     voxels: NpyMap,
+    /// The same betas at every revision lag, f32[lags, trials, voxels], where the folder has them.
+    by_lag: Option<NpyMap>,
     targets: Option<NpyMap>,
 }
 
@@ -62,7 +64,8 @@ impl TrainingFolder {
         let place = |trial: &Trial| images.binary_search_by(|image| image.as_str().cmp(trial.image.as_str()));
         let image_of = trials.iter().map(|t| place(t).expect("every trial's image is in the list")).collect();
         let targets = open_targets(&path.join("targets.npy"), images.len())?;
-        let folder = Self { path: path.to_owned(), facts, trials, images, image_of, voxels, targets };
+        let by_lag = open_by_lag(&path.join("voxels_by_lag.npy"), &facts, &voxels)?;
+        let folder = Self { path: path.to_owned(), facts, trials, images, image_of, voxels, by_lag, targets };
         folder.check_mask()?;
         Ok(folder)
     }
@@ -121,6 +124,22 @@ impl TrainingFolder {
         self.voxels.view()
     }
 
+    /// Betas at each lag in seconds after onset, f32[trials, voxels] each, the last being [`TrainingFolder::voxels`]; that
+    /// lag alone where the folder has no `voxels_by_lag.npy`.
+    #[must_use]
+    pub fn lags(&self) -> Vec<(f64, ArrayView2<'_, f32>)> {
+        let (Some(by_lag), Some(estimator)) = (&self.by_lag, &self.facts.estimator) else {
+            return vec![(self.facts.lag_s(), self.voxels())];
+        };
+        let shape = (self.trials.len(), self.voxel_count());
+        let view = by_lag.view();
+        let betas = |row: usize| {
+            let row = view.index_axis_move(ndarray::Axis(0), row);
+            row.into_shape_with_order(shape).expect("its sizes were checked when it was opened")
+        };
+        estimator.revision_lags_s.iter().enumerate().map(|(row, lag)| (*lag, betas(row))).collect()
+    }
+
     /// Targets f32[images, T D] with their shape.
     ///
     /// # Errors
@@ -165,6 +184,28 @@ fn open_targets(path: &Path, images: usize) -> Result<Option<NpyMap>, FolderErro
     }
     targets.require_finite()?;
     Ok(Some(targets))
+}
+
+/// Betas at every lag that the estimator names, of which the last are those of `voxels`.
+fn open_by_lag(path: &Path, facts: &DatasetFacts, voxels: &NpyMap) -> Result<Option<NpyMap>, FolderError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let by_lag = NpyMap::open(path)?;
+    let lags = facts.estimator.as_ref().map_or(&[][..], |estimator| &estimator.revision_lags_s);
+    let (expected, found) = ([&[lags.len()], voxels.shape()].concat(), by_lag.shape());
+    if lags.is_empty() || found != expected {
+        let problem = format!(
+            "must be [lags, trials, voxels] = {expected:?} with the revision_lags_s {lags:?} of dataset.toml, found {found:?}"
+        );
+        return Err(FolderError::format(path, problem));
+    }
+    by_lag.require_finite()?;
+    let last = by_lag.view().index_axis_move(ndarray::Axis(0), lags.len() - 1);
+    if last.iter().zip(voxels.view().iter()).any(|(a, b)| a.to_bits() != b.to_bits()) {
+        return Err(FolderError::format(path, "the betas of its last lag are not those of voxels.npy"));
+    }
+    Ok(Some(by_lag))
 }
 
 /// [images, D] is one token each.

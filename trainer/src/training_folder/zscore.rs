@@ -4,13 +4,20 @@ use super::{FolderError, TrainingFolder};
 use mindeye_preprocess::{Pattern, ZscoreTable};
 use ndarray::{Array2, ArrayView2};
 
-/// Mean and population SD of each voxel over `rows` (training trials) of `folder`, in f64; one row, at the lag of its betas.
+/// Mean and population SD of each voxel over `rows` (training trials) of `folder`, in f64, at every lag at which it has
+/// betas: the SD of an early estimate is several times that of a late one, so that one SD does not serve all lags.
 ///
 /// # Errors
 /// Of [`ZscoreTable::new`]; none for a folder that opened.
 pub fn fit_zscore(folder: &TrainingFolder, rows: &[usize]) -> Result<ZscoreTable, FolderError> {
-    let (mean, sd) = moments(folder.voxels(), rows);
-    Ok(ZscoreTable::new(vec![folder.facts().lag_s()], folder.voxel_count(), mean, sd)?)
+    let (mut lags_s, mut mean, mut sd) = (Vec::new(), Vec::new(), Vec::new());
+    for (lag_s, betas) in folder.lags() {
+        let (own_mean, own_sd) = moments(betas, rows);
+        lags_s.push(lag_s);
+        mean.extend(own_mean);
+        sd.extend(own_sd);
+    }
+    Ok(ZscoreTable::new(lags_s, folder.voxel_count(), mean, sd)?)
 }
 
 pub(crate) fn moments(voxels: ArrayView2<'_, f32>, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {

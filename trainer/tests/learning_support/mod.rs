@@ -25,20 +25,27 @@ pub(crate) fn folder(home: &Path) -> PathBuf {
     folder_of(home, TRAIN)
 }
 
-/// Writes the folder and the model file; images 0.. are for training, then validation, then test; two trials each.
+/// The folder `data` with `train` training images.
 pub(crate) fn folder_of(home: &Path, train: usize) -> PathBuf {
-    let data = home.join("data");
+    participant(home, "data", train, VOXELS, 1)
+}
+
+/// Writes the folder `name` and the model file; images 0.. are for training, then validation, then test; two trials each.
+/// Every `who` has voxels of their own that see the same images' tokens.
+pub(crate) fn participant(home: &Path, name: &str, train: usize, voxel_count: usize, who: u64) -> PathBuf {
+    let data = home.join(name);
     fs::create_dir_all(&data).unwrap();
     fs::write(home.join("model.toml"), MODEL).unwrap();
     fs::write(data.join("dataset.toml"), "beta_unit = \"percent-signal-change\"\n").unwrap();
     let images = train + VALIDATION + TEST;
     let mut draws = Draws::new(1, 0, "data");
     let targets = Array3::from_shape_simple_fn((images, TOKENS, DIM), || draws.normal() as f32);
-    let weights = Array2::from_shape_simple_fn((TOKENS * DIM, VOXELS), || draws.normal() as f32);
+    let mut draws = if who == 1 { draws } else { Draws::new(who, 0, "participant") };
+    let weights = Array2::from_shape_simple_fn((TOKENS * DIM, voxel_count), || draws.normal() as f32);
     let flat = targets.to_shape((images, TOKENS * DIM)).unwrap();
     let clean = flat.dot(&weights);
     let mut table = String::from("trial\timage\tsplit\tsession\trun\n");
-    let mut voxels = Array2::<f32>::zeros((2 * images, VOXELS));
+    let mut voxels = Array2::<f32>::zeros((2 * images, voxel_count));
     for (row, mut to) in voxels.rows_mut().into_iter().enumerate() {
         let image = row / 2;
         to.assign(&clean.row(image));
@@ -66,11 +73,21 @@ pub(crate) fn fit(home: &Path, out: &str, more: &[&str]) -> Output {
 }
 
 pub(crate) fn fit_command(home: &Path, out: &str, more: &[&str]) -> Command {
+    let base = ["fit", "--data", "data", "--model", "model.toml", "--out", out, "--batch", "8"];
+    command(home, &[&base, more].concat())
+}
+
+/// `mindeye-train` in `home` with these arguments.
+pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mindeye-train"));
-    command.current_dir(home).args(["fit", "--data", "data", "--model", "model.toml", "--out", out, "--batch", "8"]);
     // One thread: tests run beside each other, and threads that wait for a core spin.
-    command.args(more).env("OMP_NUM_THREADS", "1");
+    command.current_dir(home).args(arguments).env("OMP_NUM_THREADS", "1");
     command
+}
+
+/// Runs `mindeye-train` in `home` to its good end.
+pub(crate) fn runs(home: &Path, arguments: &[&str]) {
+    assert_done(&command(home, arguments).output().unwrap());
 }
 
 /// The program ended well; else its standard error is the failure.
