@@ -58,6 +58,12 @@ impl RunningNetwork {
         Ok(&self.values)
     }
 
+    /// Computes the outputs of whatever the inputs hold, once more; nobody looks at them.
+    pub(crate) fn repeat(&mut self) -> Result<(), EngineError> {
+        let inputs: Vec<&Buffer> = self.inputs.iter().collect();
+        run(self.session.as_mut(), &inputs, &mut self.outputs)
+    }
+
     /// Computes the outputs from bound buffers; they stay where the engine computes, and nobody has looked whether they
     /// are finite.
     pub(crate) fn evaluate(&mut self, inputs: &[&Buffer]) -> Result<&[Buffer], DecodeError> {

@@ -37,6 +37,8 @@ struct Studio {
 /// Works until the mailbox is closed and every due trial has its answer. What is left for the record then stays undone:
 /// `replay --decisions live` with a later deadline makes it.
 pub fn paint_loop(context: &PaintContext, decoder: &mut Decoder) {
+    // What fails here fails in the first trial too, which says so.
+    let _ = decoder.rehearse();
     let offers = decoder.offers();
     let mut studio = Studio::default();
     while context.take_in(&mut studio) {

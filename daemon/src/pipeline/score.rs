@@ -19,6 +19,8 @@ pub struct ScoreContext {
 
 /// Works until the mailbox is closed.
 pub fn score_loop(context: &ScoreContext, decoder: &mut Decoder) {
+    // What fails here fails in the first trial too, which says so.
+    let _ = decoder.rehearse();
     while let Some(job) = context.mailbox.pop() {
         match job {
             Job::Trial(job) => context.trial(decoder, job),

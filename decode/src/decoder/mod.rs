@@ -88,8 +88,14 @@ impl Decoder {
         Ok((decoder, report))
     }
 
-    /// Takes the first step of each loop that runs on a device, where this bundle reconstructs at all.
-    fn rehearse(&mut self) -> Result<(), DecodeError> {
+    /// Where the engine computes on a device, runs each network twice more and takes the first step of each loop: kernels
+    /// are built in the first run (seconds, for a published UNet) and graphs are captured for each thread. Who decodes on
+    /// another thread than that of warm-up calls this there before the first trial. On a host nothing happens.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn rehearse(&mut self) -> Result<(), DecodeError> {
+        self.networks.settle()?;
         match self.setup(Effort::Full) {
             Ok(setup) => rehearse(&mut self.networks, &setup.prior, &setup.latent),
             Err(_) => Ok(()), // `begin` says what is missing, to whoever asks for a picture

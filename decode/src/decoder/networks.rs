@@ -113,6 +113,21 @@ impl Networks {
         result
     }
 
+    /// Runs each network of an engine with a device twice more, and takes the second time for what a run takes until a
+    /// trial tells.
+    pub(crate) fn settle(&mut self) -> Result<(), EngineError> {
+        if self.wanted_place == LoopPlace::Host {
+            return Ok(());
+        }
+        for (network, running) in &mut self.running.0 {
+            running.repeat()?;
+            let started = self.clock.now();
+            running.repeat()?;
+            self.times.warmed_up(*network, self.clock.now().since(started));
+        }
+        Ok(())
+    }
+
     /// Lets `work` use all networks; nobody learns from the time that it takes.
     pub(crate) fn unlearned<T>(
         &mut self,

@@ -11,8 +11,8 @@ const REMEMBERED: usize = 64;
 /// The share of runs that are faster than the ceiling.
 const CEILING: f64 = 0.95;
 
-/// Durations of the last runs of each network. The first run of warm-up, slower than those that follow, counts until
-/// there is another.
+/// Durations of the last runs of each network. A run of warm-up counts until there is another: the first on a host, hardly
+/// slower than those that follow; the third on a GPU, where the first builds kernels for seconds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StepTimes {
     networks: [Window; Network::ALL.len()],
@@ -32,9 +32,14 @@ impl StepTimes {
     pub fn from_warm_up(report: &WarmUpReport) -> Self {
         let mut times = Self::default();
         for network in &report.networks {
-            times.networks[network.network as usize].warm_up = network.first_run;
+            times.warmed_up(network.network, network.first_run);
         }
         times
+    }
+
+    /// Takes `took` for a run of `network` until there is one.
+    pub(crate) fn warmed_up(&mut self, network: Network, took: Duration) {
+        self.networks[network as usize].warm_up = took;
     }
 
     /// What `budget` says of a trial that runs `trial`, until there is a run: each row shared among the runs of its step.
