@@ -10,7 +10,7 @@ use crate::betas::BetaSource;
 use crate::participant::{DayState, Participant, repetition};
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Mat, Par, Side};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1, ArrayViewMut1};
 
 /// Nodes and weights over attention's standard normal number.
 const NODES: i32 = 9;
@@ -27,6 +27,13 @@ pub struct IdealObserver<'a> {
     /// Inner products of each candidate: own·own, partner·partner, own·partner, own·mean, partner·mean.
     squares: Vec<[f64; 5]>,
     mean_square: f64,
+}
+
+/// Whitened inner products of one beta with the mean and with every candidate.
+struct Fits<'a> {
+    mean: f32,
+    own: ArrayView1<'a, f32>,
+    partner: ArrayView1<'a, f32>,
 }
 
 /// One showing that the observer is to judge.
@@ -54,7 +61,7 @@ impl<'a> IdealObserver<'a> {
         let mean = scaled(&|_, _| mean, 1);
         let own = scaled(&|row, v| responses[[row, v]], responses.nrows());
         let partner = scaled(&|row, v| responses[[row, participant.partner()[v] as usize]], responses.nrows());
-        let dot = |a: ndarray::ArrayView1<'_, f32>, b: ndarray::ArrayView1<'_, f32>| f64::from(a.dot(&b));
+        let dot = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| f64::from(a.dot(&b));
         let m = mean.row(0);
         let squares = own.rows().into_iter().zip(partner.rows());
         let squares = squares.map(|(a, b)| [dot(a, a), dot(b, b), dot(a, b), dot(a, m), dot(b, m)]).collect();
@@ -62,30 +69,36 @@ impl<'a> IdealObserver<'a> {
         Self { participant, factor, mean, own, partner, squares, mean_square }
     }
 
-    /// Log-likelihood of every candidate given the showings of one picture, up to a constant.
+    /// Log-likelihood of every candidate given the showings of each of several pictures, f64[pictures, candidates], up to a
+    /// constant for each picture. All betas are whitened at once, because each pass over L reads 64 MB.
     #[must_use]
-    pub fn log_likelihoods(&self, showings: &[Showing<'_>]) -> Vec<f64> {
-        let voxels = self.participant.mask().len();
+    pub fn log_likelihoods(&self, pictures: &[Vec<Showing<'_>>]) -> Array2<f64> {
+        let showings: Vec<&Showing<'_>> = pictures.iter().flatten().collect();
         let centred = |showing: &Showing<'_>, v: usize| showing.beta[v] - showing.day.offset[v];
-        let betas = Array2::from_shape_fn((showings.len(), voxels), |(n, v)| centred(&showings[n], v));
-        let betas = whiten(&self.factor, betas);
+        let size = (showings.len(), self.participant.mask().len());
+        let betas = whiten(&self.factor, Array2::from_shape_fn(size, |(n, v)| centred(showings[n], v)));
         let (own, partner) = (betas.dot(&self.own.t()), betas.dot(&self.partner.t()));
         let mean = betas.dot(&self.mean.row(0));
-        let mut sums = vec![0.0; self.squares.len()];
-        for (n, showing) in showings.iter().enumerate() {
-            let gains = self.gains(showing.seen_before);
-            let (d, (sin, cos)) = (showing.day.gain, showing.day.turn.sin_cos());
-            for (candidate, sum) in sums.iter_mut().enumerate() {
-                let [aa, bb, ab, am, bm] = self.squares[candidate];
-                let fit = f64::from(mean[n])
-                    + cos * f64::from(own[[n, candidate]])
-                    + sin * f64::from(partner[[n, candidate]]);
-                let square =
-                    self.mean_square + cos * cos * aa + sin * sin * bb + 2.0 * (sin * cos * ab + cos * am + sin * bm);
-                *sum += log_mean(&gains, d * fit, d * d * square);
-            }
+        let mut out = Array2::zeros((pictures.len(), self.squares.len()));
+        let groups = pictures.iter().enumerate().flat_map(|(picture, group)| group.iter().map(move |_| picture));
+        for (n, (picture, showing)) in groups.zip(&showings).enumerate() {
+            let fits = Fits { mean: mean[n], own: own.row(n), partner: partner.row(n) };
+            self.add_showing(showing, &fits, out.row_mut(picture));
         }
-        sums
+        out
+    }
+
+    fn add_showing(&self, showing: &Showing<'_>, fits: &Fits<'_>, mut sums: ArrayViewMut1<'_, f64>) {
+        let gains = self.gains(showing.seen_before);
+        let (d, (sin, cos)) = (showing.day.gain, showing.day.turn.sin_cos());
+        for (candidate, sum) in sums.iter_mut().enumerate() {
+            let [aa, bb, ab, am, bm] = self.squares[candidate];
+            let fit =
+                f64::from(fits.mean) + cos * f64::from(fits.own[candidate]) + sin * f64::from(fits.partner[candidate]);
+            let crossed = 2.0 * (sin * cos * ab + cos * am + sin * bm);
+            let square = self.mean_square + cos * cos * aa + sin * sin * bb + crossed;
+            *sum += log_mean(&gains, d * fit, d * d * square);
+        }
     }
 
     /// Possible gains with their probabilities.

@@ -56,9 +56,9 @@ fn a_larger_picture_shows_the_same_scene() {
     let mut difference = 0.0;
     for (pixel, rgb) in small.rgb.as_chunks::<3>().0.iter().enumerate() {
         let (row, column) = (pixel / 32 * 3, pixel % 32 * 3);
-        for channel in 0..3 {
+        for (channel, value) in rgb.iter().enumerate() {
             let block = (0..9).map(|n| f64::from(large.rgb[3 * ((row + n / 3) * 96 + column + n % 3) + channel]));
-            difference += (block.sum::<f64>() / 9.0 - f64::from(rgb[channel])).abs() / small.rgb.len() as f64;
+            difference += (block.sum::<f64>() / 9.0 - f64::from(*value)).abs() / small.rgb.len() as f64;
         }
     }
     // 6 of 255: four places per pixel here and thirty-six there see edges otherwise.

@@ -12,13 +12,13 @@ mod data;
 mod ridge;
 mod score;
 
-use data::{Betas, World, betas, days, place};
+use data::{Betas, World, betas, days};
 use mindeye_config::load;
 use mindeye_decode::metrics::Interval;
 use mindeye_participants::betas::BetaSource;
 use mindeye_participants::observer::{IdealObserver, Showing};
 use mindeye_participants::parameters::{Head, Mixture, names};
-use mindeye_participants::picture::{Collection, PictureId};
+use mindeye_participants::picture::Collection;
 use mindeye_participants::{Participant, reference_stimuli};
 use ndarray::{Array2, Axis, s};
 use serde_json::{Value, json};
@@ -113,21 +113,17 @@ fn groups(test: &Betas, repeats: usize) -> Vec<Vec<usize>> {
 
 fn ideal(participant: &Participant, source: &BetaSource<'_>, responses: &Array2<f32>, test: &Betas) -> Value {
     let pictures = shown(test);
-    debug_assert_eq!(pictures[0], place(PictureId { collection: Collection::Test, number: 0 }));
     let observer = IdealObserver::new(source, &responses.select(Axis(0), &pictures));
     let days = days(participant);
+    let showing = |t: &usize| Showing {
+        beta: test.values.row(*t).to_slice().expect("rows in one piece"),
+        day: &days[test.session[*t]],
+        seen_before: test.shown[*t].seen_before,
+    };
     let score = |repeats: usize| {
-        let mut table = Array2::zeros((pictures.len(), pictures.len()));
-        for (group, mut row) in groups(test, repeats).iter().zip(table.rows_mut()) {
-            let showing = |t: &usize| Showing {
-                beta: test.values.row(*t).to_slice().expect("rows in one piece"),
-                day: &days[test.session[*t]],
-                seen_before: test.shown[*t].seen_before,
-            };
-            let showings: Vec<Showing<'_>> = group.iter().map(showing).collect();
-            row.iter_mut().zip(observer.log_likelihoods(&showings)).for_each(|(to, l)| *to = l);
-        }
-        interval(score::expected_top1(&table))
+        let showings: Vec<Vec<Showing<'_>>> =
+            groups(test, repeats).iter().map(|group| group.iter().map(showing).collect()).collect();
+        interval(score::expected_top1(&observer.log_likelihoods(&showings)))
     };
     json!({"three_repeats": score(3), "single": score(1)})
 }
