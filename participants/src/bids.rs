@@ -5,12 +5,14 @@
 //!   sub-01/ses-01/func/sub-01_ses-01_task-images_run-01_bold.nii.gz, _bold.json, _events.tsv
 //!   stimuli/train-00017.png
 //!   derivatives/truth/sub-01/mask.nii.gz, reference.nii.gz, voxels.tsv
-//!   derivatives/truth/sub-01/sub-01_ses-01_task-images_run-01_desc-motion_timeseries.tsv, _desc-trials.tsv
+//!   derivatives/truth/sub-01/sub-01_ses-01_task-images_run-01_desc-motion_timeseries.tsv, _desc-trials.tsv,
+//!       _desc-answers.npy: what a perfect estimate of the betas would be, f32[trials, voxels]
 //! ```
 
 use crate::bold::BoldRun;
 use crate::picture::{Picture, SIDE, WORLD};
 use mindeye_preprocess::{PreprocessError, VoxelType, write_bold, write_volume};
+use ndarray::Array2;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +34,14 @@ pub enum BidsWriteError {
         path: PathBuf,
         /// What the encoder said.
         source: image::ImageError,
+    },
+    /// An array.
+    #[error("{}: {source}", path.display())]
+    Array {
+        /// The array's file.
+        path: PathBuf,
+        /// What the writer said.
+        source: ndarray_npy::WriteNpyError,
     },
     /// A NIfTI file.
     #[error(transparent)]
@@ -155,6 +165,7 @@ fn write_truth(names: &Names, scan: &BoldRun) -> Result<(), BidsWriteError> {
     let rest: Vec<u8> = participant.anatomy().intensity().iter().flat_map(|v| v.to_le_bytes()).collect();
     write_volume(&names.truth.join("reference.nii.gz"), scan.grid(), VoxelType::Float32, &rest)?;
     write_text(&names.truth.join("voxels.tsv"), &voxels(scan))?;
+    write_answers(&names.truth("desc-answers.npy"), scan)?;
     let mut motion = String::from("trans_x\ttrans_y\ttrans_z\trot_x\trot_y\trot_z\n");
     for index in 0..scan.volume_count() {
         let row = scan.motion(index).0.map(|v| format!("{v:.6}"));
@@ -167,6 +178,13 @@ fn write_truth(names: &Names, scan: &BoldRun) -> Result<(), BidsWriteError> {
         trials.push_str(&format!("{}\t{}\t{}\t{gain:.4}\t{lapse}\n", event.trial, shown.picture, shown.seen_before));
     }
     write_text(&names.truth("desc-trials.tsv"), &trials)
+}
+
+/// Percent signal change at the response's peak, f32[trials, voxels].
+fn write_answers(path: &Path, scan: &BoldRun) -> Result<(), BidsWriteError> {
+    let answers = scan.answers();
+    let table = Array2::from_shape_fn((answers.len(), scan.participant().mask().len()), |(t, v)| answers[t][v]);
+    ndarray_npy::write_npy(path, &table).map_err(|source| BidsWriteError::Array { path: path.to_owned(), source })
 }
 
 /// What each voxel of the mask is, in mask order.

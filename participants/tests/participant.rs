@@ -132,3 +132,23 @@ fn a_mixture_out_of_range_names_its_key() {
     let complaint = mixture.check().unwrap_err().to_string();
     assert_eq!(complaint, "key `trial.lapse_share`: must be below 1, found 1.5");
 }
+
+#[test]
+fn a_run_on_disk_is_read_back_as_the_scanner_would_send_it() {
+    use mindeye_participants::bids::write_run;
+    let folder = tempfile::tempdir().unwrap();
+    let mut scan = BoldRun::new(participant(), 1, 4);
+    let path = write_run(folder.path(), "sub-01", 1, 4, &mut scan).unwrap();
+    let bold = mindeye_preprocess::read_bold(&path).unwrap();
+    assert_eq!(bold.volumes.len() as u32, scan.volume_count());
+    let sent: Vec<u8> = scan.volume(7).iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
+    assert_eq!(bold.volumes[7], sent);
+    let events = folder.path().join("sub-01/ses-02/func/sub-01_ses-02_task-images_run-05_events.tsv");
+    let table = mindeye_preprocess::bids::Table::read(&events).unwrap();
+    let rows = mindeye_preprocess::bids::event_rows(&table).unwrap();
+    let trials: Vec<_> = scan.trials().into_iter().map(|(event, shown)| (event, shown.picture.to_string())).collect();
+    let read: Vec<_> = rows.iter().map(|r| (r.event, r.row.cell("image").unwrap().to_owned())).collect();
+    assert_eq!(read, trials);
+    let mask = folder.path().join("derivatives/truth/sub-01/mask.nii.gz");
+    assert_eq!(mindeye_preprocess::Mask::read(&mask).unwrap(), *scan.participant().mask());
+}
