@@ -170,6 +170,15 @@ pub(super) struct ScannerArgs {
     /// Built-in phantom: 64x64x36 voxels, TR 1.5 s, drift, noise, head motion, a trial every 6 s
     #[arg(long, group = "what")]
     pub(super) phantom: bool,
+    /// Synthetic participant, sub-01 to sub-06: 75 trials of a picture every 4 s, as hard to decode as a real one
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub(super) participant: Option<String>,
+    /// Session of the participant, 1 to 41; the last shows pictures of another kind
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "participant")]
+    pub(super) participant_session: usize,
+    /// Run of that session, 1 to 10
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "participant")]
+    pub(super) participant_run: usize,
     /// TR in seconds, where the file's header cannot be believed
     #[arg(long, value_name = "S", requires = "bold")]
     pub(super) tr_s: Option<f64>,

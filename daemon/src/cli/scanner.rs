@@ -3,11 +3,17 @@
 use super::args::{EmitKind, ScannerArgs};
 use super::{positive, stop_on_signals};
 use crate::scanner::emit::{AfniEmitter, DicomEmitter, DicomKind, EmitError, EmitPace, Emitter, PynealEmitter, emit};
-use crate::scanner::{NiftiSource, PhantomSource, Played, ScanSource, Scanner, ScannerError, ScannerOptions};
+use crate::scanner::{
+    NiftiSource, ParticipantSource, PhantomSource, Played, ScanSource, Scanner, ScannerError, ScannerOptions,
+};
 use mindeye_config::{Clock, Failure, Name, SystemClock};
+use mindeye_participants::bold::BoldRun;
+use mindeye_participants::schedule::{RUNS, SESSIONS};
+use mindeye_participants::{Participant, ParticipantError};
 use mindeye_preprocess::AffineSource;
 use mindeye_preprocess::phantom::{Phantom, PhantomConfig};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -67,6 +73,9 @@ fn emit_failure(error: EmitError) -> Failure {
 }
 
 fn source(args: &ScannerArgs) -> Result<Box<dyn ScanSource>, Failure> {
+    if let Some(name) = &args.participant {
+        return participant(name, args.participant_session, args.participant_run);
+    }
     let Some(bold) = &args.bold else {
         let config = PhantomConfig { trials: args.trials, seed: args.seed, ..PhantomConfig::default() };
         return Ok(Box::new(PhantomSource::new(Phantom::new(config))));
@@ -82,6 +91,21 @@ fn source(args: &ScannerArgs) -> Result<Box<dyn ScanSource>, Failure> {
         eprintln!("note: {} says neither by sform nor by qform where the head is", bold.display());
     }
     Ok(Box::new(source))
+}
+
+/// `session` and `run` from 1.
+fn participant(name: &str, session: usize, run: usize) -> Result<Box<dyn ScanSource>, Failure> {
+    let (sessions, runs) = (SESSIONS + 1, RUNS);
+    if !(1..=sessions).contains(&session) || !(1..=runs).contains(&run) {
+        let flags = "--participant-session and --participant-run";
+        let message = format!("{flags} go to {sessions} and {runs} from 1, found {session} and {run}");
+        return Err(Failure::usage(message));
+    }
+    let participant = Participant::built_in(name).map_err(|error| match error {
+        ParticipantError::Preset(error) => Failure::usage(error),
+        other => Failure::other(other),
+    })?;
+    Ok(Box::new(ParticipantSource::new(BoldRun::new(Arc::new(participant), session - 1, run - 1))))
 }
 
 fn scanner_options(args: &ScannerArgs, clock: &dyn Clock) -> Result<ScannerOptions, Failure> {

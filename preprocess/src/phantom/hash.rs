@@ -1,17 +1,20 @@
 //! Random numbers by counter: a hash of (seed, place) needs no state, so volumes come in any order and never differ.
 
 /// 64 well-mixed bits of `key` and `counter` (the finaliser of SplitMix64, Steele et al. 2014, applied twice).
-pub(crate) fn of(key: u64, counter: u64) -> u64 {
+#[must_use]
+pub fn of(key: u64, counter: u64) -> u64 {
     finalise(finalise(key.wrapping_add(GOLDEN)).wrapping_add(counter.wrapping_mul(GOLDEN)))
 }
 
 /// A number in 0..1 (0 included) with 53 random bits.
-pub(crate) fn uniform(key: u64, counter: u64) -> f64 {
+#[must_use]
+pub fn uniform(key: u64, counter: u64) -> f64 {
     (of(key, counter) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// A standard normal number (Box and Muller 1958).
-pub(crate) fn normal(key: u64, counter: u64) -> f64 {
+#[must_use]
+pub fn normal(key: u64, counter: u64) -> f64 {
     let radius = (-2.0 * (1.0 - uniform(key, 2 * counter)).ln()).sqrt();
     radius * (std::f64::consts::TAU * uniform(key, 2 * counter + 1)).cos()
 }
@@ -26,7 +29,7 @@ fn finalise(mut z: u64) -> u64 {
 
 /// The noise of one volume: per voxel the sum of the eight bytes of a hash, which is Gaussian to within an excess
 /// kurtosis of −0.15 and ends at 4.9 SD; integer arithmetic, so it is equal on every machine and costs a nanosecond.
-pub(crate) struct Noise {
+pub struct Noise {
     key: u64,
     scale: f32,
 }
@@ -37,12 +40,14 @@ const BYTES_SD: f64 = 209.020_732;
 
 impl Noise {
     /// Noise of SD `sd` for volume `index` of the run with this seed.
-    pub(crate) fn new(seed: u64, index: u32, sd: f64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64, index: u32, sd: f64) -> Self {
         Self { key: of(seed, NOISE_STREAM + u64::from(index)), scale: (sd / BYTES_SD) as f32 }
     }
 
     /// At one voxel, scanner's units.
-    pub(crate) fn at(&self, voxel: usize) -> f32 {
+    #[must_use]
+    pub fn at(&self, voxel: usize) -> f32 {
         let hash = finalise(self.key.wrapping_add((voxel as u64).wrapping_mul(GOLDEN)));
         let pairs = (hash & 0x00ff_00ff_00ff_00ff) + (hash >> 8 & 0x00ff_00ff_00ff_00ff);
         let sum = pairs.wrapping_mul(0x0001_0001_0001_0001) >> 48;

@@ -11,7 +11,7 @@
 //! So it shows that the path is wired, timed and exact. It says nothing about decoding a brain.
 
 mod anatomy;
-mod hash;
+pub mod hash;
 pub mod head;
 mod response;
 
