@@ -24,6 +24,7 @@ impl ParticipantSource {
             duration_s: event.duration_s,
             trial: event.trial,
             image: named(shown).map(StimulusImage),
+            condition: None,
         });
         Self { events: fields.collect(), run }
     }
