@@ -88,7 +88,9 @@ fn behind_a_gate_of_zero_no_mlp_is_written_and_the_answer_is_affine() {
     );
 
     checkpoint(folder.path(), 0.0);
-    let tokens = |x: &Array| reference("backbone", folder.path(), &participant(0), &[x.clone()]).swap_remove(0).values;
+    let tokens = |x: &Array| {
+        reference("backbone", folder.path(), &participant(0), std::slice::from_ref(x)).swap_remove(0).values
+    };
     let [a] = voxels(0);
     let zero = a.clone().map(|_| 0.0);
     let (twice, once, none) = (tokens(&a.clone().map(|v| 2.0 * v)), tokens(&a), tokens(&zero));
