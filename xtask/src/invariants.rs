@@ -24,8 +24,19 @@ const PURE: &str = "mindeye-config";
 /// Packages that claim a `links` key only so that no two versions meet; they link nothing.
 const LINKS_NOTHING: [&str; 2] = ["rayon-core", "prettyplease"];
 /// Our own sources, below these folders of the root.
-const SOURCES: [&str; 10] =
-    ["config", "preprocess", "engine", "decode", "exporter", "trainer", "daemon", "tests", "benches", "xtask"];
+const SOURCES: [&str; 11] = [
+    "config",
+    "preprocess",
+    "participants",
+    "engine",
+    "decode",
+    "exporter",
+    "trainer",
+    "daemon",
+    "tests",
+    "benches",
+    "xtask",
+];
 
 const LIMIT: Duration = Duration::from_secs(300);
 
