@@ -5,7 +5,9 @@
 (a build with the feature `libtorch`; numpy, nibabel, safetensors.) Every model is made by the program: `fit --start mindeye1`,
 `fit --start ridge` (three seeds each), `calibrate --direct`; every score is `evaluate`'s. A fold only changes `trials.tsv`: test
 images are in no training and no choice; validation images choose epoch and gate and are withheld from the ridge named `ridge` too,
-while `ridge_all` gets them (it needs none). Hyperparameters were fixed before any test score was seen. Means over folds weigh images
+while `ridge_all` gets them (it needs none). Two probe runs before the study showed
+the test scores of one fold of each data set; kriegeskorte92's target normalisation, the prior's weight, epochs and batch size
+were changed after them, everything else was compared on validation columns. Means over folds weigh images
 alike; intervals and paired differences draw images anew, 2,000 times, after averaging over seeds. A permutation shuffles which picture
 belongs to which trial before the split and fits everything again, seed 1.
 

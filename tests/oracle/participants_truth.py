@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/oracle/participants_truth.py [TRUTH.json]
 
-Makes the truth (`cargo run -p mindeye-participants --example truth`) unless it is given, and fails where a number is off.
+Makes the truth (`cargo run -p mindeye-participants --example participant_truth`) unless it is given, and fails where a number is off.
 Written from docs/participants.md, not from the Rust: filters are two-dimensional here and not separated, fields are
 Gaussians in degrees, responses are scipy's gamma distributions, noise is judged by its moments.
 """
@@ -25,7 +25,7 @@ def truth():
         return json.loads(Path(sys.argv[1]).read_text())
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "truth.json"
-        command = ["cargo", "run", "--quiet", "-p", "mindeye-participants", "--example", "truth", "--", str(out)]
+        command = ["cargo", "run", "--quiet", "-p", "mindeye-participants", "--example", "participant_truth", "--", str(out)]
         subprocess.run(command, cwd=ROOT, check=True)
         return json.loads(out.read_text())
 

@@ -3,6 +3,8 @@
 //! A machine with a data centre's GPU often reaches no package registry. `pack` makes pieces small enough for any way
 //! in; on the other side `sh run.sh` joins and checks them, and runs what this verb runs here.
 
+mod thin;
+
 use crate::command;
 use crate::failure::{Failure, Result, doing};
 use crate::fetch::sha256;
@@ -23,6 +25,8 @@ const CUDA: &str = "onnxruntime-cuda";
 /// The tests refuse to skip when this is 1.
 const REQUIRED: &str = "MINDEYE_GPU_REQUIRED";
 const RUN: &str = include_str!("gpu/run.sh");
+/// The same reconstruction in PyTorch.
+const REFERENCE: &str = include_str!("../../benches/gpu/reference.py");
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 #[derive(clap::Args)]
@@ -33,7 +37,7 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// Packs the conformance test, ONNX Runtime for CUDA and a script, in pieces.
+    /// Packs the conformance test, ONNX Runtime for CUDA, PyTorch's reference and a script, in pieces.
     Pack(Pack),
 }
 
@@ -45,6 +49,9 @@ struct Pack {
     /// Largest piece, in MiB.
     #[arg(long, default_value = "40", value_parser = clap::value_parser!(u64).range(1..))]
     piece_mib: u64,
+    /// Leave out the machine code of other cards, as 90 for sm_90: a quarter of the size.
+    #[arg(long)]
+    only_capability: Option<u32>,
     /// A program to take along, such as `target/release/mindeye-daemon`; `run.sh` runs the `bench` of that one.
     #[arg(long)]
     add: Vec<PathBuf>,
@@ -114,8 +121,12 @@ fn executable(messages: &str) -> Option<PathBuf> {
 
 fn collect(workspace: &Workspace, pack: &Pack, test: &Path, parcel: &Path) -> Result<()> {
     let (programs, library) = (parcel.join("bin"), parcel.join(".runtime/onnxruntime-gpu/lib"));
-    for folder in [&programs, &library] {
+    let messages = parcel.join(".runtime/zmq/lib");
+    for folder in [&programs, &library, &messages] {
         fs::create_dir_all(folder).map_err(doing("make", folder))?;
+    }
+    for entry in fs::read_dir(workspace.runtime.join("zmq/lib")).into_iter().flatten().flatten() {
+        copy(&entry.path(), &messages.join(entry.file_name()))?;
     }
     copy(test, &programs.join("gpu-conformance"))?;
     for program in &pack.add {
@@ -123,9 +134,20 @@ fn collect(workspace: &Workspace, pack: &Pack, test: &Path, parcel: &Path) -> Re
     }
     let from = workspace.runtime.join("onnxruntime-gpu/lib");
     for entry in fs::read_dir(&from).map_err(doing("list", &from))?.flatten() {
-        copy(&entry.path(), &library.join(entry.file_name()))?;
+        let to = library.join(entry.file_name());
+        match pack.only_capability {
+            Some(wanted) => write(&to, thinned(&entry.path(), wanted)?)?,
+            None => copy(&entry.path(), &to)?,
+        }
     }
-    Ok(())
+    write(&parcel.join("reference.py"), REFERENCE)
+}
+
+fn thinned(library: &Path, wanted: u32) -> Result<Vec<u8>> {
+    let mut bytes = fs::read(library).map_err(doing("read", library))?;
+    let mib = thin::thin(&mut bytes, wanted) >> 20;
+    eprintln!("gpu: {}: {mib} MiB for other cards left out", library.display());
+    Ok(bytes)
 }
 
 fn compress(workspace: &Workspace, parcel: &Path, archive: &Path) -> Result<()> {

@@ -4,7 +4,7 @@
 //! back to the CPU. It computes on the stream of the engine's [`Device`], as all transfers do. With CUDA graphs a run is
 //! captured once for each set of addresses and replayed afterwards, which spares the launch of some thousand kernels.
 //!
-//! Compiled, not run: no GPU has executed this file yet (`docs/gpu.md`).
+//! What has run on which card: `docs/gpu.md`.
 
 mod binding;
 

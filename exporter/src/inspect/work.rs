@@ -15,6 +15,8 @@ pub(super) fn flops(node: &NodeProto, shapes: &Shapes<'_>) -> u64 {
         "Gemm" | "MatMul" => left.last().map_or(0, |inner| *inner as u64),
         // Each output is a sum over input channels and kernel cells.
         "Conv" => right.get(1..).map_or(0, count),
+        // Queries with each key, and shares with each value.
+        "MultiHeadAttention" => right.get(1).map_or(0, |keys| 2 * *keys as u64),
         _ => 0,
     };
     count(out).saturating_mul(2).saturating_mul(products)

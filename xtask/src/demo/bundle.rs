@@ -13,6 +13,8 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 /// How the bundle is made; another line here makes another bundle.
 const RECIPE: [&str; 5] = ["bundle", "--random-init", "demo", "--seed", "7"];
+/// How its scores become confidence: held-out trials of the phantom, which the demo's session never plays.
+const CALIBRATE: [&str; 5] = ["calibrate", "--phantom", "120", "--engine", "onnxruntime-cpu"];
 
 /// The bundle's folder; made unless the same exporter made it already.
 pub(crate) fn ready(workspace: &Workspace) -> Result<PathBuf> {
@@ -41,7 +43,13 @@ fn make(workspace: &Workspace, exporter: &Path, folder: &Path) -> Result<()> {
     let mut export = workspace.program(exporter);
     export.args(RECIPE).arg("--out").arg(&partial).stdout(std::io::stderr());
     command::finish("mindeye-export bundle", &mut export, LIMIT)?;
-    fs::rename(&partial, folder).map_err(doing("fill", folder))?;
+    let calibrated = folder.with_extension("calibrated");
+    unpack::remove(&calibrated)?;
+    let mut calibrate = workspace.program(workspace.release_binary("mindeye-daemon"));
+    calibrate.args(CALIBRATE).arg("--bundle").arg(&partial).arg("--out").arg(&calibrated).stdout(std::io::stderr());
+    command::finish("mindeye-daemon calibrate", &mut calibrate, LIMIT)?;
+    unpack::remove(&partial)?;
+    fs::rename(&calibrated, folder).map_err(doing("fill", folder))?;
     eprintln!("demo: bundle {} in {:.1} s", folder.display(), watch.seconds());
     Ok(())
 }
@@ -49,7 +57,7 @@ fn make(workspace: &Workspace, exporter: &Path, folder: &Path) -> Result<()> {
 fn recipe_stamp(exporter: &Path) -> Result<String> {
     let mut binary = File::open(exporter).map_err(doing("read", exporter))?;
     let hash = fetch::sha256(&mut binary).map_err(doing("read", exporter))?;
-    Ok(format!("{hash} {}\n", RECIPE.join(" ")))
+    Ok(format!("{hash} {} {}\n", RECIPE.join(" "), CALIBRATE.join(" ")))
 }
 
 fn is_current(folder: &Path, stamp: &Path, wanted: &str) -> bool {

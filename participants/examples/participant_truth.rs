@@ -1,7 +1,7 @@
 //! Writes what `tests/oracle/participants_truth.py` recomputes: a picture, its channels, voxels' drives, responses, noise.
 //!
 //! ```text
-//! cargo run -p mindeye-participants --example truth -- OUT.json
+//! cargo run -p mindeye-participants --example participant_truth -- OUT.json
 //! ```
 
 use mindeye_participants::Participant;
