@@ -63,4 +63,5 @@ pub use step::{Step, Timings};
 pub use stream::{StreamConfig, StreamKind};
 pub use training::{
     ContrastiveConfig, DropoutConfig, LowLevelConfig, MixcoTarget, OptimiserConfig, PriorTraining, TrainingConfig,
+    TrainingPrecision,
 };

@@ -21,6 +21,8 @@ pub struct TrainingConfig {
     pub validation_share: f64,
     /// Decay of the exponential moving average of the weights that is validated and kept; 0 for none.
     pub ema_decay: f64,
+    /// What matrix products and convolutions round their factors to while training.
+    pub precision: TrainingPrecision,
     /// AdamW and its schedule.
     pub optimiser: OptimiserConfig,
     /// Contrastive losses.
@@ -31,6 +33,20 @@ pub struct TrainingConfig {
     pub low_level: LowLevelConfig,
     /// Dropout in the residual MLPs.
     pub dropout: DropoutConfig,
+}
+
+/// What matrix products and convolutions round their factors to. Weights, moments, sums, normalisations, softmax and
+/// losses are float32 at every precision, and so are validation and what a checkpoint holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainingPrecision {
+    /// Nothing is rounded.
+    #[default]
+    Fp32,
+    /// bfloat16: the range of float32 with 8 bits of mantissa.
+    Bf16,
+    /// float16: 11 bits of mantissa, and a range so short that the loss is scaled; on CUDA only.
+    Fp16,
 }
 
 /// AdamW under a one-cycle schedule.
@@ -130,6 +146,7 @@ impl Default for TrainingConfig {
             seed: 42,
             validation_share: 0.05,
             ema_decay: 0.0,
+            precision: TrainingPrecision::Fp32,
             optimiser: OptimiserConfig::default(),
             contrastive: ContrastiveConfig::default(),
             prior: PriorTraining::default(),

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! cargo run --release -p mindeye-trainer --features libtorch --example training_step -- \
-//!     --model FILE|mindeye1-subj01 --batch 8 --steps 1 [--checkpoint FILE] [--threads N]
+//!     --model FILE|mindeye1-subj01 --batch 8 --steps 1 [--device cuda:0] [--precision bf16] \
+//!     [--checkpoint FILE] [--threads N]
 //! ```
-//! The same step in PyTorch: tests/oracle/_training_bench.py, which runs both and writes benches/results/trainer-*.json.
+//! The same step in PyTorch: tests/oracle/_training_step.py, with the same flags and the same answer;
+//! tests/oracle/_training_bench.py runs both in turn. Weights and data are random numbers, made in place.
 
 use clap::Parser;
-use mindeye_config::{ModelDimensions, SystemClock, TrainingConfig};
+use mindeye_config::{ModelDimensions, SystemClock, TrainingConfig, TrainingPrecision};
 use mindeye_trainer::checkpoint::{Numbers, write_safetensors};
 use mindeye_trainer::learning::{AdamW, Parameters, PriorNetwork, backbone, bi_mix_co, device, mix, noised};
 use mindeye_trainer::networks::{Backbone, Prior};
@@ -30,8 +32,18 @@ struct Arguments {
     checkpoint: Option<PathBuf>,
     #[arg(long, default_value_t = 2)]
     threads: i32,
+    /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: String,
+    #[arg(long, value_enum, default_value = "fp32")]
+    precision: Products,
+}
+
+/// What products round their factors to.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Products {
+    Fp32,
+    Bf16,
 }
 
 /// Networks, weights, optimiser and one batch of random numbers.
@@ -47,12 +59,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(model: &ModelDimensions, batch: i64, device: Device) -> Self {
+    fn new(model: &ModelDimensions, batch: i64, device: Device, precision: TrainingPrecision) -> Self {
         let training = TrainingConfig::default();
         let (backbone, prior) = (Backbone::of(model), Prior::of(model));
         let mut layout = backbone.layout();
         layout.extend(prior.layout());
-        let parameters = Parameters::random(layout, 0, device);
+        let mut parameters = Parameters::random(layout, 0, device);
+        parameters.set_precision(precision);
         let normal = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, device));
         Self {
             optimiser: AdamW::new(&training.optimiser, &parameters),
@@ -100,13 +113,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let model: ModelDimensions = toml::from_str(&text)?;
     let clock = SystemClock::start();
-    let mut bench = Bench::new(&model, arguments.batch as i64, device(&arguments.device)?);
-    let mut seconds = Vec::new();
+    let precision = match arguments.precision {
+        Products::Fp32 => TrainingPrecision::Fp32,
+        Products::Bf16 => TrainingPrecision::Bf16,
+    };
+    let device = device(&arguments.device)?;
+    let before = device_memory_gb(device);
+    let mut bench = Bench::new(&model, arguments.batch as i64, device, precision);
+    let (mut seconds, mut losses) = (Vec::new(), Vec::new());
     for step in 0..arguments.steps {
         let began = clock.now();
-        bench.step(step);
+        losses.push(bench.step(step)); // the number of the loss is there only once the whole step is done
         seconds.push(clock.now().since(began).as_secs_f64());
     }
+    let device_gb = device_memory_gb(device);
     let began = clock.now();
     if let Some(path) = &arguments.checkpoint {
         let tensors: Vec<(String, &dyn Numbers)> =
@@ -116,12 +136,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let answer = serde_json::json!({
         "parameters": bench.parameters.layout().parameters(),
         "batch": arguments.batch,
+        "device": arguments.device,
+        "precision": format!("{precision:?}").to_lowercase(),
         "step_s": seconds,
+        "loss": losses,
         "checkpoint_s": arguments.checkpoint.as_ref().map(|_| clock.now().since(began).as_secs_f64()),
         "peak_rss_gb": peak_rss_gb(),
+        "device_gb": device_gb.zip(before).map(|(now, before)| now - before),
     });
     println!("{answer}");
     Ok(())
+}
+
+/// Memory in use on a CUDA device, as its driver's tool says; nothing on the processor or without the tool. libtorch
+/// gives nothing back while it runs, so that the last number is the largest.
+fn device_memory_gb(device: Device) -> Option<f64> {
+    let Device::Cuda(number) = device else { return None };
+    let query = ["--query-gpu=memory.used", "--format=csv,noheader,nounits"];
+    let asked = std::process::Command::new("nvidia-smi").args(query).arg(format!("--id={number}")).output().ok()?;
+    let mebibytes: f64 = String::from_utf8_lossy(&asked.stdout).trim().parse().ok()?;
+    Some(mebibytes * 1024.0 * 1024.0 / 1e9)
 }
 
 /// The largest resident memory so far, as the kernel counts; nothing where it does not say.

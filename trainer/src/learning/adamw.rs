@@ -7,12 +7,14 @@ use super::parameters::Parameters;
 use crate::CyclePoint;
 use mindeye_config::OptimiserConfig;
 use std::collections::BTreeMap;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-/// Numbers of a block: 1 MiB for each of the four tensors that an update reads.
+/// Numbers of a block on the processor: 1 MiB for each of the four tensors that an update reads.
 const BLOCK: i64 = 1 << 18;
+/// Numbers of a block on a device, where each operation must be worth its launch: temporaries of 256 MiB.
+const DEVICE_BLOCK: i64 = 1 << 26;
 
-/// First and second moments of every trained tensor (Loshchilov and Hutter 2019; the order of operations is PyTorch's).
+/// First and second moments of every trained tensor (Loshchilov and Hutter 2019).
 pub struct AdamW {
     config: OptimiserConfig,
     /// Moments by key.
@@ -41,8 +43,9 @@ impl AdamW {
                 let flat = |x: &Tensor| x.view([-1]);
                 let [first, second] = &self.moments[&slot.key];
                 let (w, g, m, v) = (flat(tensor), gradient.reshape([-1]), flat(first), flat(second));
-                for start in (0..w.size()[0]).step_by(BLOCK as usize) {
-                    let length = BLOCK.min(w.size()[0] - start);
+                let most = if w.device() == Device::Cpu { BLOCK } else { DEVICE_BLOCK };
+                for start in (0..w.size()[0]).step_by(most as usize) {
+                    let length = most.min(w.size()[0] - start);
                     let block = |x: &Tensor| x.narrow(0, start, length);
                     step.apply(block(&w), &block(&g), block(&m), block(&v));
                 }
@@ -51,26 +54,26 @@ impl AdamW {
     }
 }
 
-/// The constants of one update.
+/// The constants of one update, in the order that needs the fewest passes over memory (Kingma and Ba 2015, section 2):
+/// η m̂/(√v̂ + ε) = η̂ m/(√v + ε̂) with c = √(1 - β₂ᵗ), η̂ = η c/(1 - β₁ᵗ) and ε̂ = ε c.
 struct Step {
     keep: f64,
     beta1: f64,
     beta2: f64,
     epsilon: f64,
     rate: f64,
-    root_correction: f64,
 }
 
 impl Step {
     fn new(config: &OptimiserConfig, point: CyclePoint, decay: f64, updates: u64) -> Self {
         let (beta1, beta2, t) = (point.momentum, config.beta2, updates as f64);
+        let correction = (1.0 - beta2.powf(t)).sqrt();
         Self {
             keep: 1.0 - point.learning_rate * decay,
             beta1,
             beta2,
-            epsilon: config.epsilon,
-            rate: point.learning_rate / (1.0 - beta1.powf(t)),
-            root_correction: (1.0 - beta2.powf(t)).sqrt(),
+            epsilon: config.epsilon * correction,
+            rate: point.learning_rate * correction / (1.0 - beta1.powf(t)),
         }
     }
 
@@ -79,10 +82,8 @@ impl Step {
             let _ = w.g_mul_scalar_(self.keep);
         }
         let _ = m.lerp_(g, 1.0 - self.beta1);
-        let _ = v.g_mul_scalar_(self.beta2);
-        let _ = v.addcmul_(&(g * (1.0 - self.beta2)), g);
+        let _ = v.lerp_(&g.square(), 1.0 - self.beta2);
         let mut size = v.sqrt();
-        let _ = size.g_div_scalar_(self.root_correction);
         let _ = size.g_add_scalar_(self.epsilon);
         let _ = w.addcdiv_(&(m * -self.rate), &size);
     }

@@ -2,6 +2,7 @@
 
 use super::net::Net;
 use super::parameters::Parameters;
+use super::precision::full;
 use crate::networks::{Backbone, FrontEnd};
 use mindeye_config::DropoutConfig;
 use tch::Tensor;
@@ -31,8 +32,8 @@ pub fn backbone(
             net.at("linear").linear(&shared) + mlp(sizes, &net, &shared, dropout) * net.tensor("gate")
         }
     };
-    let tokens = flat.view([-1, sizes.tokens as i64, sizes.token_dim as i64]);
-    let projected = projector(&net.at("projector"), &tokens);
+    let tokens = full(&flat).view([-1, sizes.tokens as i64, sizes.token_dim as i64]);
+    let projected = full(&projector(&net.at("projector"), &tokens));
     BackboneTokens { tokens, projected }
 }
 

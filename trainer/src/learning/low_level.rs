@@ -3,6 +3,7 @@
 use super::backbone::dropped;
 use super::net::{Net, VAE_EPSILON, softmax};
 use super::parameters::Parameters;
+use super::precision::full;
 use crate::networks::LowLevel;
 use mindeye_config::DropoutConfig;
 use tch::Tensor;
@@ -43,7 +44,7 @@ fn maps_projector(net: &Net<'_>, map: &Tensor) -> Tensor {
     for (conv, norm) in [("0", "1"), ("3", "4")] {
         x = net.at(norm).group_norm(&net.at(conv).conv_without_bias(&x), 1).relu();
     }
-    net.at("6").conv(&x).flatten(2, 3).transpose(1, 2)
+    full(&net.at("6").conv(&x)).flatten(2, 3).transpose(1, 2)
 }
 
 /// diffusers' VAE decoder from the map to the latent.
@@ -63,7 +64,7 @@ fn upsampler(sizes: &LowLevel, net: &Net<'_>, map: &Tensor) -> Tensor {
             x = stage.at("upsamplers.0.conv").conv(&x.upsample_nearest2d([side, side], None, None));
         }
     }
-    net.at("conv_out").conv(&net.at("conv_norm_out").group_norm_with(&x, groups, VAE_EPSILON).silu())
+    full(&net.at("conv_out").conv(&net.at("conv_norm_out").group_norm_with(&x, groups, VAE_EPSILON).silu()))
 }
 
 /// x + conv2(SiLU(norm2(conv1(SiLU(norm1(x)))))), with a 1x1 convolution on x where the channels change.
@@ -78,7 +79,7 @@ fn attention(net: &Net<'_>, x: &Tensor, groups: usize) -> Tensor {
     let (channels, side) = (x.size()[1], x.size()[2]);
     let places = net.at("group_norm").group_norm_with(x, groups, VAE_EPSILON).flatten(2, 3).transpose(1, 2);
     let (q, k, v) = (net.at("to_q").linear(&places), net.at("to_k").linear(&places), net.at("to_v").linear(&places));
-    let shares = softmax(&(q.bmm(&k.transpose(1, 2)) / (channels as f64).sqrt()));
-    let mixed = net.at("to_out.0").linear(&shares.bmm(&v));
+    let shares = softmax(&(net.bmm(&q, &k.transpose(1, 2)) / (channels as f64).sqrt()));
+    let mixed = net.at("to_out.0").linear(&net.bmm(&shares, &v));
     x + mixed.transpose(1, 2).reshape([-1, channels, side, side])
 }

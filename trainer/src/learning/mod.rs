@@ -20,6 +20,7 @@ mod mindeye_part;
 mod net;
 mod parameters;
 mod part;
+mod precision;
 mod prior;
 mod ridge_start;
 mod state;

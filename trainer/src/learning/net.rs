@@ -1,6 +1,7 @@
 //! Layers as functions of the tensors under a key, so that a network reads like its list of tensors.
 
 use super::parameters::Parameters;
+use super::precision::{factor, full};
 use tch::{Kind, Tensor};
 
 /// ε of PyTorch's normalisations.
@@ -32,23 +33,33 @@ impl<'a> Net<'a> {
         if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
     }
 
+    /// `x` as a factor of a product, at the precision of the parameters.
+    fn factor(&self, x: &Tensor) -> Tensor {
+        factor(self.parameters.precision(), x)
+    }
+
     pub(super) fn linear(&self, x: &Tensor) -> Tensor {
-        x.linear(self.tensor("weight"), Some(self.tensor("bias")))
+        self.factor(x).linear(&self.factor(self.tensor("weight")), Some(self.factor(self.tensor("bias"))))
     }
 
     pub(super) fn linear_without_bias(&self, x: &Tensor) -> Tensor {
-        x.linear(self.tensor("weight"), None::<&Tensor>)
+        self.factor(x).linear(&self.factor(self.tensor("weight")), None::<&Tensor>)
+    }
+
+    /// Products of matrices, batch by batch.
+    pub(super) fn bmm(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        self.factor(a).bmm(&self.factor(b))
     }
 
     pub(super) fn layer_norm(&self, x: &Tensor) -> Tensor {
         let weight = self.tensor("weight");
-        x.layer_norm(weight.size(), Some(weight), Some(self.tensor("bias")), EPSILON, false)
+        full(x).layer_norm(weight.size(), Some(weight), Some(self.tensor("bias")), EPSILON, false)
     }
 
     /// Layer normalisation with a gain `g` and no offset.
     pub(super) fn gain_norm(&self, x: &Tensor) -> Tensor {
         let gain = self.tensor("g");
-        x.layer_norm(gain.size(), Some(gain), None::<&Tensor>, EPSILON, false)
+        full(x).layer_norm(gain.size(), Some(gain), None::<&Tensor>, EPSILON, false)
     }
 
     pub(super) fn group_norm(&self, x: &Tensor, groups: usize) -> Tensor {
@@ -56,7 +67,7 @@ impl<'a> Net<'a> {
     }
 
     pub(super) fn group_norm_with(&self, x: &Tensor, groups: usize, epsilon: f64) -> Tensor {
-        x.group_norm(groups as i64, Some(self.tensor("weight")), Some(self.tensor("bias")), epsilon, false)
+        full(x).group_norm(groups as i64, Some(self.tensor("weight")), Some(self.tensor("bias")), epsilon, false)
     }
 
     /// A convolution that keeps the side of the picture, 3x3 or 1x1.
@@ -69,9 +80,9 @@ impl<'a> Net<'a> {
     }
 
     fn convolved(&self, x: &Tensor, bias: Option<&Tensor>) -> Tensor {
-        let weight = self.tensor("weight");
+        let weight = self.factor(self.tensor("weight"));
         let padding = weight.size()[2] / 2;
-        x.conv2d(weight, bias, [1, 1], [padding, padding], [1, 1], 1)
+        self.factor(x).conv2d(&weight, bias.map(|bias| self.factor(bias)), [1, 1], [padding, padding], [1, 1], 1)
     }
 }
 

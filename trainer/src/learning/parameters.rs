@@ -3,6 +3,7 @@
 use crate::checkpoint::{Numbers, read_safetensors};
 use crate::networks::{Init, Layout, Role, Slot};
 use crate::{Draws, TrainError};
+use mindeye_config::TrainingPrecision;
 use safetensors::Dtype;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,6 +18,7 @@ const BLOCK: i64 = 1 << 20;
 pub struct Parameters {
     layout: Layout,
     tensors: BTreeMap<String, Tensor>,
+    precision: TrainingPrecision,
 }
 
 impl Parameters {
@@ -29,7 +31,7 @@ impl Parameters {
             let tensor = initial(slot).to_device(device);
             tensors.insert(slot.key.clone(), tensor.set_requires_grad(slot.role == Role::Trained));
         }
-        Self { layout, tensors }
+        Self { layout, tensors, precision: TrainingPrecision::Fp32 }
     }
 
     /// The tensors of `layout` in the safetensors file at `path`; those for which `is_beside` holds are passed over.
@@ -63,7 +65,18 @@ impl Parameters {
         if !broken.is_empty() {
             return Err(TrainError::malformed(path, format!("NaN or infinite numbers in {}", broken.join(", "))));
         }
-        Ok(Self { layout, tensors })
+        Ok(Self { layout, tensors, precision: TrainingPrecision::Fp32 })
+    }
+
+    /// What the networks' products round these tensors to from now on; the tensors themselves stay float32.
+    pub fn set_precision(&mut self, precision: TrainingPrecision) {
+        self.precision = precision;
+    }
+
+    /// What the networks' products round these tensors to: nothing until told.
+    #[must_use]
+    pub fn precision(&self) -> TrainingPrecision {
+        self.precision
     }
 
     /// Its layout.

@@ -2,6 +2,7 @@
 
 use super::net::{Net, softmax};
 use super::parameters::Parameters;
+use super::precision::full;
 use crate::networks::{Prior, bucket};
 use tch::{Device, Kind, Tensor};
 
@@ -68,7 +69,7 @@ impl PriorNetwork {
         let scaled = &x / x.amax(-1, true).detach();
         let normed = transformer.at("norm").gain_norm(&scaled);
         let tokens = self.sizes.tokens as i64;
-        transformer.at("project_out").linear_without_bias(&normed.narrow(1, tokens + 1, tokens))
+        full(&transformer.at("project_out").linear_without_bias(&normed.narrow(1, tokens + 1, tokens)))
     }
 
     /// The timestep as a token `[B, 1, D]`: sines, then cosines, through an MLP.
@@ -111,8 +112,8 @@ impl PriorNetwork {
         let v = Tensor::cat(&[null.select(0, 1), kv.narrow(-1, d, d)], 1);
         let q = (unit(&q) * ROOT_SCALE).reshape([batch, heads * n, d]);
         let k = unit(&k) * ROOT_SCALE;
-        let scores = q.bmm(&k.transpose(1, 2)).view([batch, heads, n, n + 1]) + bias;
-        let mixed = softmax(&scores).view([batch, heads * n, n + 1]).bmm(&v);
+        let scores = net.bmm(&q, &k.transpose(1, 2)).view([batch, heads, n, n + 1]) + bias;
+        let mixed = net.bmm(&softmax(&scores).view([batch, heads * n, n + 1]), &v);
         let joined = mixed.view([batch, heads, n, d]).transpose(1, 2).reshape([batch, n, heads * d]);
         net.at("to_out.1").gain_norm(&net.at("to_out.0").linear_without_bias(&joined))
     }
@@ -143,7 +144,8 @@ fn turned(x: &Tensor, (cos, sin): &(Tensor, Tensor)) -> Tensor {
 
 /// Each row with length 1.
 fn unit(x: &Tensor) -> Tensor {
-    x / x.norm_scalaropt_dim(2, [-1], true).clamp_min(SHORTEST)
+    let x = full(x);
+    &x / x.norm_scalaropt_dim(2, [-1], true).clamp_min(SHORTEST)
 }
 
 /// `tokens` where a sample is kept, the learned `null` tokens elsewhere.
