@@ -6,24 +6,31 @@
 //! ```
 
 use super::adamw::AdamW;
+use super::encoder_part::EncoderPart;
+use super::loss_scale::LossScale;
 use super::low_level_part::LowLevelPart;
 use super::mindeye_part::MindeyePart;
 use super::part::{Batch, Part, PartName, Setting, Start};
+use super::picture_setting::PictureSetting;
 use super::state::{self, Best, Place, Tensors};
+use super::unet_part::UnetPart;
+use super::vae_part::VaePart;
 use crate::checkpoint::Commit;
-use crate::{Draws, EpochRow, Example, Examples, Facts, Log, OneCycle, Phase, TrainError, training_report};
-use mindeye_config::{Clock, ModelDimensions, TrainingConfig};
+use crate::{Draws, EpochRow, Examples, Facts, Log, OneCycle, Phase, Pictures, TrainError, training_report};
+use mindeye_config::{Clock, ModelDimensions, RendererDimensions, TrainingConfig, TrainingPrecision};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tch::{Device, Tensor};
 
 /// What to train, on what, where to.
 pub struct FitRequest {
-    /// The training folder.
+    /// The training folder; for the parts of a renderer also a folder or a safetensors file of pictures.
     pub data: PathBuf,
     /// Sizes; `voxels` is the data's count.
     pub model: ModelDimensions,
+    /// Sizes of encoder and UNet, where one of these is trained.
+    pub renderer: RendererDimensions,
     /// Losses, schedule, optimiser.
     pub training: TrainingConfig,
     /// The checkpoint folder.
@@ -69,22 +76,89 @@ pub trait Witness {
 /// Data, weights or state that cannot be used, a loss that is no number, a file that cannot be written. The checkpoint
 /// in `out` is then the last one that was whole.
 pub fn fit(request: &FitRequest, witness: &mut dyn Witness) -> Result<FitOutcome, TrainError> {
+    if request.training.precision == TrainingPrecision::Fp16 && request.device == Device::Cpu {
+        let message = "fp16 is for CUDA devices; on the processor use bf16 or fp32".to_owned();
+        return Err(TrainError::Flag { flag: "--precision", message });
+    }
+    match request.part {
+        PartName::Mindeye | PartName::LowLevel => fit_to_trials(request, witness),
+        PartName::Encoder | PartName::Vae | PartName::Unet => fit_to_pictures(request, witness),
+    }
+}
+
+fn fit_to_trials(request: &FitRequest, witness: &mut dyn Witness) -> Result<FitOutcome, TrainError> {
     let training = &request.training;
     let examples = Examples::open(&request.data, training.seed, training.validation_share)?;
     let model = ModelDimensions { voxels: examples.folder().voxel_count(), ..request.model.clone() };
     let setting = Setting { model: &model, training, examples: &examples, device: request.device };
     let from = request.from.as_deref();
     let part: Box<dyn Part + '_> = match request.part {
-        PartName::Mindeye => Box::new(MindeyePart::new(setting, request.start, from)?),
         PartName::LowLevel => Box::new(LowLevelPart::new(setting, from)?),
+        _ => Box::new(MindeyePart::new(setting, request.start, from)?),
     };
-    Training::begin(request, &examples, &model, part)?.run(witness)
+    let (train, validation) = (examples.train.len(), examples.validation.len());
+    let source = Source {
+        train,
+        sentence: format!("{train} training images, {validation} for validation, {} voxels", model.voxels),
+        identity: format!(
+            "start = \"{}\"\nsplit_sha256 = \"{}\"\ntrain_images = {train}\nvalidation_images = {validation}\n\n# model\n{}",
+            request.start,
+            crate::training_folder::split_hash(examples.folder().trials()),
+            table(&model),
+        ),
+    };
+    Training::begin(request, source, part)?.run(witness)
+}
+
+fn fit_to_pictures(request: &FitRequest, witness: &mut dyn Witness) -> Result<FitOutcome, TrainError> {
+    let (training, out) = (&request.training, request.out.as_path());
+    Commit::recover_if_there(out)?; // the UNet reads what the other parts have written there
+    let pictures = Pictures::open(&request.data, request.model.picture_side())?;
+    let split = pictures.split(training.seed, training.validation_share);
+    let setting = PictureSetting {
+        model: &request.model,
+        renderer: &request.renderer,
+        training,
+        pictures: &pictures,
+        split: &split,
+        device: request.device,
+        out,
+    };
+    let from = request.from.as_deref();
+    let part: Box<dyn Part + '_> = match request.part {
+        PartName::Vae => Box::new(VaePart::new(setting, from)?),
+        PartName::Encoder => Box::new(EncoderPart::new(setting, from)?),
+        _ => Box::new(UnetPart::new(setting, from)?),
+    };
+    let (train, validation) = (split.train.len(), split.validation.len());
+    let numbers = part.parameters().layout().trained_parameters();
+    let source = Source {
+        train,
+        sentence: format!("{train} training pictures, {validation} for validation, {numbers} numbers to learn"),
+        identity: format!(
+            "pictures_sha256 = \"{}\"\ntrain_pictures = {train}\nvalidation_pictures = {validation}\n{}\n# model\n{}\n# renderer\n{}",
+            pictures.digest(),
+            part.learns_from()?,
+            table(&request.model),
+            table(&request.renderer),
+        ),
+    };
+    Training::begin(request, source, part)?.run(witness)
+}
+
+/// What a training learns from, as the loop, the report and the state need it.
+struct Source {
+    /// Training images or pictures.
+    train: usize,
+    /// For the reader of the report.
+    sentence: String,
+    /// Data and sizes as text.
+    identity: String,
 }
 
 struct Training<'a> {
     request: &'a FitRequest,
-    examples: &'a Examples,
-    model: &'a ModelDimensions,
+    source: Source,
     part: Box<dyn Part + 'a>,
     optimiser: AdamW,
     /// Moving average of the weights.
@@ -92,34 +166,29 @@ struct Training<'a> {
     cycle: OneCycle,
     place: Place,
     log: Log,
+    /// Everything that the course of a training depends on, as text: part, data, sizes and training.
     identity: String,
 }
 
 impl<'a> Training<'a> {
-    fn begin(
-        request: &'a FitRequest,
-        examples: &'a Examples,
-        model: &'a ModelDimensions,
-        part: Box<dyn Part + 'a>,
-    ) -> Result<Self, TrainError> {
+    fn begin(request: &'a FitRequest, source: Source, part: Box<dyn Part + 'a>) -> Result<Self, TrainError> {
         let training = &request.training;
         let optimiser = AdamW::new(&training.optimiser, part.parameters());
         let average = (training.ema_decay > 0.0).then(|| part.parameters().snapshot());
         let mut names: Vec<String> = ["learning_rate", "momentum", "temperature"].map(str::to_owned).into();
         names.extend(part.loss_names().iter().chain(part.validation_names()).map(ToString::to_string));
-        let identity = identity(request, examples, model);
-        let updates = updates_per_epoch(examples.train.len(), training);
+        let updates = updates_per_epoch(source.train, training);
+        let loss_scale = (training.precision == TrainingPrecision::Fp16).then(LossScale::default);
         let mut begun = Self {
+            identity: format!("part = \"{}\"\n{}\n# training\n{}", request.part, source.identity, table(training)),
             request,
-            examples,
-            model,
+            source,
             part,
             optimiser,
             average,
             cycle: OneCycle::new(&training.optimiser, training.epochs, updates),
-            place: Place::default(),
+            place: Place { loss_scale, ..Place::default() },
             log: Log { names, rows: Vec::new() },
-            identity,
         };
         begun.go_on_or_refuse()?;
         Ok(begun)
@@ -127,8 +196,7 @@ impl<'a> Training<'a> {
 
     /// Reads the state when asked to resume; refuses to write over one when not.
     fn go_on_or_refuse(&mut self) -> Result<(), TrainError> {
-        Commit::recover(&self.request.out)
-            .or_else(|error| if self.request.out.exists() { Err(error) } else { Ok(()) })?;
+        Commit::recover_if_there(&self.request.out)?;
         let state = self.request.out.join(self.file("state.safetensors"));
         if !self.request.resume {
             if state.exists() {
@@ -168,7 +236,7 @@ impl<'a> Training<'a> {
         let began = clock.now();
         let epoch = self.place.epochs;
         let phase = Phase::of(&config.contrastive, epoch, config.epochs);
-        let order = Draws::new(config.seed, u64::from(epoch), "order").permutation(self.examples.train.len());
+        let order = Draws::new(config.seed, u64::from(epoch), "order").permutation(self.source.train);
         let updates = updates_per_epoch(order.len(), config);
         let size = batch_size(order.len(), config);
         let mut sums = vec![0.0; self.part.loss_names().len()];
@@ -199,23 +267,34 @@ impl<'a> Training<'a> {
         point: crate::CyclePoint,
     ) -> Result<Vec<f64>, TrainError> {
         let share = 1.0 / (chunk.len() / size) as f64;
+        let scale = self.place.loss_scale.map_or(1.0, |scale| scale.scale);
         let mut means = vec![0.0; self.part.loss_names().len()];
         let mut gradients: Vec<Tensor> = Vec::new();
-        for indices in chunk.chunks(size) {
-            let examples: Vec<&Example> = indices.iter().map(|i| &self.examples.train[*i]).collect();
-            let losses = self.part.losses(&Batch { number: self.place.batches, examples, phase })?.0;
+        self.part.parameters_mut().set_precision(self.request.training.precision);
+        for items in chunk.chunks(size) {
+            let losses = self.part.losses(&Batch { number: self.place.batches, items, phase })?.0;
             let values: Vec<f64> = losses.iter().map(|loss| loss.double_value(&[])).collect();
             if !values[0].is_finite() {
                 return Err(TrainError::Diverged { step: self.place.batches, value: values[0] });
             }
             means.iter_mut().zip(values).for_each(|(mean, value)| *mean += share * value);
-            add_gradients(&mut gradients, self.gradients(&(&losses[0] * share)));
+            add_gradients(&mut gradients, self.gradients(&(&losses[0] * (share * scale))));
             self.place.batches += 1;
         }
-        self.optimiser.update(self.part.parameters(), &gradients, point);
-        self.place.updates += 1;
-        self.move_average();
+        self.part.parameters_mut().set_precision(TrainingPrecision::Fp32);
+        self.move_weights(&gradients, point);
         Ok(means)
+    }
+
+    /// One step of the optimiser, unless a gradient overflowed.
+    fn move_weights(&mut self, gradients: &[Tensor], point: crate::CyclePoint) {
+        self.place.updates += 1;
+        if self.place.loss_scale.as_mut().is_none_or(|scale| scale.undo(gradients)) {
+            self.optimiser.update(self.part.parameters(), gradients, point);
+            self.move_average();
+        } else {
+            self.place.skipped += 1;
+        }
     }
 
     fn gradients(&self, loss: &Tensor) -> Vec<Tensor> {
@@ -258,36 +337,42 @@ impl<'a> Training<'a> {
         commit.finish()
     }
 
-    /// The files of a checkpoint: the part's own, and what came with the data.
-    fn write_checkpoint(&self, commit: &Commit) -> Result<(), TrainError> {
+    /// The part's files of a checkpoint, and sample pictures of these very weights.
+    fn write_checkpoint(&mut self, commit: &Commit) -> Result<(), TrainError> {
         self.part.write(commit, &self.request.out)?;
-        let model =
-            toml::to_string(self.model).map_err(|e| TrainError::malformed(Path::new("model.toml"), e.to_string()))?;
-        commit.write("model.toml", model)?;
-        self.examples.zscore().write(&commit.place("zscore.safetensors")?)?;
-        for name in ["mask.nii.gz", "reference.nii.gz", "preprocess.toml", "hrf_index.nii.gz"] {
-            let source = self.request.data.join(name);
-            if source.is_file() {
-                commit.write(name, std::fs::read(&source).map_err(TrainError::unreadable(&source))?)?;
-            }
+        if let Some(sheet) = self.part.samples() {
+            commit.write(&self.file("samples.png"), sheet.png())?;
+            commit.write(&self.file("samples.txt"), sheet.caption())?;
         }
         Ok(())
+    }
+
+    /// What `samples.png` shows: written with the best epoch so far, now or earlier.
+    fn samples_caption(&self, commit: &Commit) -> Result<Option<String>, TrainError> {
+        let name = self.file("samples.txt");
+        let places = [commit.place(&name)?, self.request.out.join(&name)];
+        Ok(places.iter().find_map(|path| std::fs::read_to_string(path).ok()))
     }
 
     fn write_training(&mut self, commit: &Commit) -> Result<(), TrainError> {
         let state = commit.place(&self.file("state.safetensors"))?;
         commit.write(&self.file("log.csv"), self.log.csv())?;
-        let sentences = [format!(
-            "{} training images, {} for validation, {} voxels; {} of {} epochs done.",
-            self.examples.train.len(),
-            self.examples.validation.len(),
-            self.model.voxels,
-            self.place.epochs,
-            self.request.training.epochs
-        )];
+        let (done, all) = (self.place.epochs, self.request.training.epochs);
+        let mut sentences = vec![format!("{}; {done} of {all} epochs done.", self.source.sentence)];
+        if self.place.skipped > 0 {
+            let (skipped, updates) = (self.place.skipped, self.place.updates);
+            sentences.push(format!("{skipped} of {updates} updates were taken back: a gradient overflowed float16."));
+        }
         let part = self.part.name().to_string();
         let best = self.place.best.map(|best| best.epoch);
-        let facts = Facts { part: &part, sentences: &sentences, best, configuration: &self.identity };
+        let samples = self.samples_caption(commit)?;
+        let facts = Facts {
+            part: &part,
+            sentences: &sentences,
+            best,
+            samples: samples.as_deref(),
+            configuration: &self.identity,
+        };
         commit.write(&self.file("report.html"), training_report(&facts, &self.log))?;
         let tensors = Tensors {
             parameters: self.part.parameters_mut(),
@@ -323,17 +408,7 @@ fn add_gradients(sums: &mut Vec<Tensor>, more: Vec<Tensor>) {
     }
 }
 
-/// Everything that the course of a training depends on, as text: model, training, part and data.
-fn identity(request: &FitRequest, examples: &Examples, model: &ModelDimensions) -> String {
-    let table = |value: Result<String, toml::ser::Error>| value.unwrap_or_else(|error| error.to_string());
-    let trials = crate::training_folder::split_hash(examples.folder().trials());
-    format!(
-        "part = \"{}\"\nstart = \"{}\"\nsplit_sha256 = \"{trials}\"\ntrain_images = {}\nvalidation_images = {}\n\n# model\n{}\n# training\n{}",
-        request.part,
-        request.start,
-        examples.train.len(),
-        examples.validation.len(),
-        table(toml::to_string(model)),
-        table(toml::to_string(&request.training))
-    )
+/// A configuration as TOML.
+fn table(value: &impl serde::Serialize) -> String {
+    toml::to_string(value).unwrap_or_else(|error| error.to_string())
 }

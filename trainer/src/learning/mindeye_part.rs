@@ -158,10 +158,11 @@ impl Part for MindeyePart<'_> {
         }
         let mut draws = Draws::new(training.seed, batch.number, "step");
         tch::manual_seed(draws.generator_seed());
-        let mut voxels = self.setting.tensor(&self.setting.examples.repeat_voxels(&batch.examples, batch.number)?);
-        let target = self.targets(&batch.examples)?;
+        let examples = self.setting.training_examples(batch.items);
+        let mut voxels = self.setting.tensor(&self.setting.examples.repeat_voxels(&examples, batch.number)?);
+        let target = self.targets(&examples)?;
         let mixing = match batch.phase {
-            Phase::BiMixCo { .. } => Some(Mixing::draw(&mut draws, batch.examples.len(), &training.contrastive)),
+            Phase::BiMixCo { .. } => Some(Mixing::draw(&mut draws, examples.len(), &training.contrastive)),
             Phase::SoftClip { .. } => None,
         };
         if let Some(mixing) = &mixing {
@@ -194,6 +195,7 @@ impl Part for MindeyePart<'_> {
     }
 
     fn write(&self, commit: &Commit, previous: &Path) -> Result<(), TrainError> {
+        self.setting.write_carried(commit)?;
         golden::write_weights(&self.parameters, &commit.place("model.safetensors")?, |_| true)?;
         let cases = tch::no_grad(|| golden::mindeye(&self.backbone, &self.prior, &self.parameters));
         golden::write_cases(&commit.place("golden.safetensors")?, &["backbone/", "prior/"], cases, previous)
