@@ -50,10 +50,12 @@ impl Checked for RendererDimensions {
         Complaint::unless(levels == told, "unet_attends", || {
             format!("must have one entry for each of the {levels} levels of unet_channels, found {told}")
         })?;
-        Complaint::unless(self.unet_channels.iter().all(|c| c % self.unet_heads == 0), "unet_channels", || {
-            format!("each must be a multiple of unet_heads = {}, found {:?}", self.unet_heads, self.unet_channels)
-        })?;
-        Complaint::unless(self.encoder_width % self.encoder_heads == 0, "encoder_width", || {
+        Complaint::unless(
+            self.unet_channels.iter().all(|c| c.is_multiple_of(self.unet_heads)),
+            "unet_channels",
+            || format!("each must be a multiple of unet_heads = {}, found {:?}", self.unet_heads, self.unet_channels),
+        )?;
+        Complaint::unless(self.encoder_width.is_multiple_of(self.encoder_heads), "encoder_width", || {
             format!("must be a multiple of encoder_heads = {}, found {}", self.encoder_heads, self.encoder_width)
         })
     }

@@ -60,6 +60,7 @@ fn a_small_slice_of_every_part_learns_and_a_pause_changes_nothing() {
         let sheet = image::open(home.join(format!("whole/training/{part}/samples.png"))).unwrap();
         assert!(sheet.width() > 16 && sheet.height() > 16);
         let report = fs::read_to_string(home.join(format!("whole/training/{part}/report.html"))).unwrap();
+        assert!(!report.contains("Temperature"), "{part} has no phases");
         assert!(report.contains("samples.png") && report.contains("validation pictures"), "{part}");
     }
     let left = TRAIN + VALIDATION; // test images are not among them

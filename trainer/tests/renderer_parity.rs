@@ -22,11 +22,14 @@ use tch::{Device, Kind, Reduction, Tensor};
 const KL_WEIGHT: f64 = 1e-2;
 const TEMPERATURE: f64 = 0.1;
 
+/// The loss of a network with these weights on the fixture's inputs.
+type Loss = dyn Fn(&Fixture, &Parameters) -> Tensor;
+
 /// One network of the fixture: its name, tensors, and loss.
 struct Case {
     name: &'static str,
     layout: Layout,
-    loss: Box<dyn Fn(&Fixture, &Parameters) -> Tensor>,
+    loss: Box<Loss>,
 }
 
 fn cases() -> [Case; 3] {

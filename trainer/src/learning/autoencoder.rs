@@ -27,13 +27,11 @@ impl Posterior {
     }
 
     /// mean + σ `noise`.
-    #[must_use]
     pub fn sample(&self, noise: &Tensor) -> Tensor {
         &self.mean + (&self.log_variance * 0.5).exp() * noise
     }
 
     /// Kullback-Leibler divergence from standard normal, ½ (μ² + σ² - 1 - ln σ²), mean over all numbers; nats.
-    #[must_use]
     pub fn divergence(&self) -> Tensor {
         let terms: Tensor = self.mean.square() + self.log_variance.exp() - 1.0 - &self.log_variance;
         terms.mean(tch::Kind::Float) * 0.5
@@ -41,7 +39,6 @@ impl Posterior {
 }
 
 /// Pictures `[B, 3, S, S]` in -1..1 to moments `[B, 8, h, w]`.
-#[must_use]
 pub fn vae_encode(sizes: &Autoencoder, parameters: &Parameters, pictures: &Tensor) -> Tensor {
     let net = Net::new(parameters, "");
     let map = encoder(&net.at("encoder"), pictures, sizes.channels.len(), sizes.resnets, sizes.norm_groups);
@@ -49,7 +46,6 @@ pub fn vae_encode(sizes: &Autoencoder, parameters: &Parameters, pictures: &Tenso
 }
 
 /// Unscaled latents `[B, 4, h, w]` to pictures `[B, 3, S, S]` in about -1..1.
-#[must_use]
 pub fn vae_decode(sizes: &Autoencoder, parameters: &Parameters, latents: &Tensor) -> Tensor {
     let net = Net::new(parameters, "");
     let map = net.at("post_quant_conv").conv(latents);

@@ -12,7 +12,6 @@ const QUICK_GELU: f64 = 1.702;
 
 /// Normalised pictures `[B, 3, S, S]` to tokens `[B, T, D]`: final norm and projection on every token, all divided by the
 /// length of the first, the CLS token.
-#[must_use]
 pub fn clip_image(sizes: &ClipImage, parameters: &Parameters, pixels: &Tensor) -> Tensor {
     let net = Net::new(parameters, "");
     let vision = net.at("vision_model");

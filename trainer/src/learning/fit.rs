@@ -80,10 +80,7 @@ pub fn fit(request: &FitRequest, witness: &mut dyn Witness) -> Result<FitOutcome
         let message = "fp16 is for CUDA devices; on the processor use bf16 or fp32".to_owned();
         return Err(TrainError::Flag { flag: "--precision", message });
     }
-    match request.part {
-        PartName::Mindeye | PartName::LowLevel => fit_to_trials(request, witness),
-        PartName::Encoder | PartName::Vae | PartName::Unet => fit_to_pictures(request, witness),
-    }
+    if request.part.learns_from_trials() { fit_to_trials(request, witness) } else { fit_to_pictures(request, witness) }
 }
 
 fn fit_to_trials(request: &FitRequest, witness: &mut dyn Witness) -> Result<FitOutcome, TrainError> {
@@ -175,7 +172,9 @@ impl<'a> Training<'a> {
         let training = &request.training;
         let optimiser = AdamW::new(&training.optimiser, part.parameters());
         let average = (training.ema_decay > 0.0).then(|| part.parameters().snapshot());
-        let mut names: Vec<String> = ["learning_rate", "momentum", "temperature"].map(str::to_owned).into();
+        let shared = ["learning_rate", "momentum", "temperature"];
+        let shared = if part.name().learns_from_trials() { &shared[..] } else { &shared[..2] };
+        let mut names: Vec<String> = shared.iter().map(ToString::to_string).collect();
         names.extend(part.loss_names().iter().chain(part.validation_names()).map(ToString::to_string));
         let updates = updates_per_epoch(source.train, training);
         let loss_scale = (training.precision == TrainingPrecision::Fp16).then(LossScale::default);
@@ -253,7 +252,8 @@ impl<'a> Training<'a> {
             witness.update(self.place.updates, updates * u64::from(config.epochs), speed, &named);
         }
         self.place.epochs += 1;
-        let mut values = vec![point.learning_rate, point.momentum, phase.temperature()];
+        let mut values = vec![point.learning_rate, point.momentum];
+        values.extend(self.part.name().learns_from_trials().then(|| phase.temperature()));
         values.extend(sums);
         self.close(phase, values, clock.now().since(began).as_secs_f64())
     }

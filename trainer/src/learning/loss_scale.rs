@@ -28,11 +28,13 @@ impl Default for LossScale {
 impl LossScale {
     /// Divides `gradients` by the scale and moves it; false when one of them overflowed, and the update must not be done.
     pub(super) fn undo(&mut self, gradients: &[Tensor]) -> bool {
+        let divided = |gradient: &Tensor| {
+            let _ = gradient.shallow_clone().g_div_scalar_(self.scale);
+            gradient.sum(Kind::Float) // infinite or NaN if one of its numbers is
+        };
         let finite = tch::no_grad(|| {
-            gradients.iter().filter(|gradient| gradient.defined()).all(|gradient| {
-                let _ = gradient.shallow_clone().g_div_scalar_(self.scale);
-                gradient.sum(Kind::Float).isfinite().int64_value(&[]) == 1
-            })
+            let sums: Vec<Tensor> = gradients.iter().filter(|gradient| gradient.defined()).map(divided).collect();
+            sums.is_empty() || Tensor::stack(&sums, 0).isfinite().all().int64_value(&[]) == 1
         });
         self.moved(finite);
         finite

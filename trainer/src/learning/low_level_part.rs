@@ -50,10 +50,7 @@ impl<'a> LowLevelPart<'a> {
             None
         };
         let layout = sizes.training_layout();
-        let parameters = match from {
-            None => Parameters::random(layout, setting.training.seed, setting.device),
-            Some(path) => Parameters::read(path, layout, |_| false, setting.device)?,
-        };
+        let parameters = Parameters::begin(from, layout, setting.training.seed, setting.device)?;
         Ok(Self { setting, sizes, latents, teacher, parameters })
     }
 

@@ -24,6 +24,13 @@ pub enum PartName {
     Unet,
 }
 
+impl PartName {
+    /// Whether it learns from trials, in the phases of the contrastive loss, and not from pictures.
+    pub(super) fn learns_from_trials(self) -> bool {
+        matches!(self, Self::Mindeye | Self::LowLevel)
+    }
+}
+
 /// What stands between voxels and the residual MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {

@@ -13,7 +13,6 @@ const EPSILON: f64 = 1e-5;
 const LONGEST_PERIOD: f64 = 10_000.0;
 
 /// Latents `[B, 4, h, w]`, timesteps `[B]` and tokens `[B, T, D]` to the noise in the latents `[B, 4, h, w]`.
-#[must_use]
 pub fn unet(sizes: &Unet, parameters: &Parameters, sample: &Tensor, timestep: &Tensor, tokens: &Tensor) -> Tensor {
     let net = Net::new(parameters, "");
     let run = Run { sizes, norm: Norm { groups: sizes.norm_groups, epsilon: EPSILON }, tokens };

@@ -120,7 +120,7 @@ fn check(sizes: &Unet) -> Result<(), TrainError> {
     if !sizes.halves_evenly() {
         return wrong(format!("{} levels cannot halve a latent of side {}", sizes.channels.len(), sizes.latent_side));
     }
-    if sizes.channels.iter().any(|channels| channels % sizes.norm_groups != 0) {
+    if sizes.channels.iter().any(|channels| !channels.is_multiple_of(sizes.norm_groups)) {
         let (channels, groups) = (&sizes.channels, sizes.norm_groups);
         return wrong(format!(
             "unet_channels must be multiples of the model's norm_groups = {groups}, found {channels:?}"

@@ -32,7 +32,7 @@ impl ClipImage {
     #[must_use]
     pub fn of(model: &ModelDimensions, renderer: &RendererDimensions) -> Option<Self> {
         let grid = model.tokens.checked_sub(1)?.isqrt();
-        (grid > 0 && grid * grid + 1 == model.tokens).then(|| Self {
+        (grid > 0 && grid * grid + 1 == model.tokens).then_some(Self {
             patch: renderer.encoder_patch,
             tokens: model.tokens,
             token_dim: model.token_dim,

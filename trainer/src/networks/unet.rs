@@ -108,9 +108,8 @@ impl Unet {
     fn skips(&self) -> Vec<usize> {
         let mut skips = vec![self.channels[0]];
         for stage in self.down() {
-            let out = stage.resnets.iter().map(|(_, out)| *out);
-            skips.extend(out.clone());
-            skips.extend(out.last().filter(|_| stage.resizes));
+            skips.extend(stage.resnets.iter().map(|(_, out)| *out));
+            skips.extend(stage.resnets.last().filter(|_| stage.resizes).map(|(_, out)| *out));
         }
         skips
     }
