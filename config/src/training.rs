@@ -19,7 +19,8 @@ pub struct TrainingConfig {
     pub seed: u64,
     /// Share of the training images held back for validation where the data name no validation trials.
     pub validation_share: f64,
-    /// Decay of the exponential moving average of the weights that is validated and kept; 0 for none.
+    /// Decay of the exponential moving average of the weights that is validated and kept, (1 + n)/(10 + n) after n updates
+    /// where that is less; 0 for none.
     pub ema_decay: f64,
     /// What matrix products and convolutions round their factors to while training.
     pub precision: TrainingPrecision,

@@ -14,6 +14,7 @@ mod autoencoder;
 mod backbone;
 mod clip_image;
 mod contrast;
+mod course;
 mod device;
 mod encoder_part;
 mod fit;
