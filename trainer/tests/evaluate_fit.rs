@@ -86,7 +86,7 @@ fn libtorch_and_the_exported_graph_give_the_same_tokens() {
     let mut torch = open(None).unwrap();
     let mut onnx = match open(Some(graph.as_path())) {
         Err(error) if error.exit() == mindeye_config::Exit::Unavailable => {
-            println!("skipped: {error}");
+            eprintln!("skipped: {error}");
             return;
         }
         opened => opened.unwrap(),

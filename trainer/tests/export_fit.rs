@@ -7,11 +7,12 @@ mod support;
 use mindeye_config::{EngineConfig, ManualClock, Precision};
 use mindeye_decode::{Bundle, Decoder, FrontEnd, FrontEndFit};
 use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle};
+use mindeye_exporter::networks::Dialect;
 use mindeye_preprocess::{Grid, Mask, VoxelType, write_volume};
 use mindeye_trainer::calibrate::RidgeCheckpoint;
 use std::fs;
 use std::path::Path;
-use support::{TRAIN, VOXELS, assert_done, command, curve, folder, participant, runs};
+use support::{TRAIN, VOXELS, assert_done, command, folder, participant, runs};
 
 /// Lays mask, reference and recipe beside the betas of `voxels` voxels.
 fn complete(data: &Path, voxels: u32) {
@@ -35,7 +36,7 @@ fn recipe() -> mindeye_config::PreprocessConfig {
 fn every_participant_of_a_ridge_start_becomes_a_bundle_that_gives_the_trainer_s_answers() {
     let engine = || mindeye_engine::start(&EngineConfig { threads: 1, ..EngineConfig::default() });
     if let Err(error) = engine() {
-        println!("skipped: {error}");
+        eprintln!("skipped: {error}");
         return;
     }
     let home = tempfile::tempdir().unwrap();
@@ -45,12 +46,17 @@ fn every_participant_of_a_ridge_start_becomes_a_bundle_that_gives_the_trainer_s_
     let fit =
         ["fit", "--data", "data", "--data", "second", "--model", "model.toml", "--start", "ridge", "--out", "out"];
     assert_done(&command(home, &[&fit[..], &["--epochs", "6", "--batch", "8"]].concat()).output().unwrap());
-    println!("{}", curve(home, "out", "mindeye").join("\n"));
     let checkpoint = home.join("out");
     for (subject, voxels) in [(0, VOXELS), (1, 31)] {
         let out = home.join(format!("bundle{subject}"));
-        let (renderer, gallery, precision) = (None, None, Precision::Fp32);
-        let from = FromCheckpoint { checkpoint: &checkpoint, renderer, gallery, precision, subject: Some(subject) };
+        let from = FromCheckpoint {
+            checkpoint: &checkpoint,
+            renderer: None,
+            gallery: None,
+            precision: Precision::Fp32,
+            dialect: Dialect::Portable,
+            subject: Some(subject),
+        };
         // The exporter holds the graph to the trainer's golden case through ONNX Runtime before the bundle appears.
         let manifest = checkpoint_bundle(&from, &out, &mut |_| {}).unwrap();
         assert!(manifest.note.contains("backbone the trainer's"), "{}", manifest.note);

@@ -62,7 +62,7 @@ fn pictures(data: &Path) {
 
 fn has_no_onnx_runtime() -> bool {
     let missing = mindeye_engine::OnnxRuntime::on_cpu(1).err();
-    missing.iter().for_each(|error| println!("skipped: {error}"));
+    missing.iter().for_each(|error| eprintln!("skipped: {error}"));
     missing.is_some()
 }
 

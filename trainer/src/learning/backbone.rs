@@ -29,7 +29,6 @@ pub fn backbone(
 
 /// What the MLP reads of voxels `[B, V]` of participant number `participant`: their places in the shared space, `[B, H]`,
 /// or the voxels themselves where there is none.
-#[must_use]
 pub fn front_end(sizes: &Backbone, parameters: &Parameters, voxels: &Tensor, participant: usize) -> Tensor {
     match &sizes.front_end {
         FrontEnd::None => voxels.shallow_clone(),
