@@ -24,6 +24,7 @@ mod model;
 mod motion;
 mod name;
 mod preprocess;
+mod renderer;
 mod runtime;
 mod scheduler;
 mod session;
@@ -55,6 +56,7 @@ pub use model::ModelDimensions;
 pub use motion::{Interpolation, MotionConfig, MotionKind, MotionReference};
 pub use name::{Name, NameError};
 pub use preprocess::{BetaConfig, PreprocessConfig, ZscoreConfig};
+pub use renderer::RendererDimensions;
 pub use runtime::{RUNTIME_DIR_VARIABLE, runtime_library};
 pub use scheduler::{BetaSchedule, FinalSigma, LowLevelStart, PriorConfig, Sampler, SchedulerConfig, TokenScale};
 pub use session::SessionConfig;
@@ -62,6 +64,6 @@ pub use source::{SourceConfig, SourceKind};
 pub use step::{Step, Timings};
 pub use stream::{StreamConfig, StreamKind};
 pub use training::{
-    ContrastiveConfig, DropoutConfig, LowLevelConfig, MixcoTarget, OptimiserConfig, PriorTraining, TrainingConfig,
-    TrainingPrecision,
+    ContrastiveConfig, DropoutConfig, EncoderTraining, LowLevelConfig, MixcoTarget, OptimiserConfig, PriorTraining,
+    TrainingConfig, TrainingPrecision, UnetTraining, VaeTraining,
 };

@@ -19,7 +19,8 @@ pub struct TrainingConfig {
     pub seed: u64,
     /// Share of the training images held back for validation where the data name no validation trials.
     pub validation_share: f64,
-    /// Decay of the exponential moving average of the weights that is validated and kept; 0 for none.
+    /// Decay of the exponential moving average of the weights that is validated and kept, (1 + n)/(10 + n) after n updates
+    /// where that is less; 0 for none.
     pub ema_decay: f64,
     /// What matrix products and convolutions round their factors to while training.
     pub precision: TrainingPrecision,
@@ -33,6 +34,12 @@ pub struct TrainingConfig {
     pub low_level: LowLevelConfig,
     /// Dropout in the residual MLPs.
     pub dropout: DropoutConfig,
+    /// The picture encoder's loss.
+    pub encoder: EncoderTraining,
+    /// The autoencoder's loss.
+    pub vae: VaeTraining,
+    /// The UNet's loss.
+    pub unet: UnetTraining,
 }
 
 /// What matrix products and convolutions round their factors to. Weights, moments, sums, normalisations, softmax and
@@ -137,6 +144,34 @@ pub struct DropoutConfig {
     pub blocks: f64,
 }
 
+/// The contrastive loss of the picture encoder, between two random views of each picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EncoderTraining {
+    /// Temperature of the loss.
+    pub temperature: f64,
+    /// Smallest side of a view as a share of the picture's.
+    pub smallest_view: f64,
+    /// Largest change of brightness, of contrast and of each colour, as a share.
+    pub colour_jitter: f64,
+}
+
+/// The loss of the autoencoder: L1 of the picture and Kullback-Leibler divergence of the latent from standard normal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VaeTraining {
+    /// Weight of the divergence (nats, mean over the latent's numbers) beside the L1 (mean over the picture's).
+    pub kl_weight: f64,
+}
+
+/// The denoising loss of the UNet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnetTraining {
+    /// Probability with which a sample's tokens are zeros, so that guidance has its unconditional half.
+    pub token_dropout: f64,
+}
+
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
@@ -152,7 +187,28 @@ impl Default for TrainingConfig {
             prior: PriorTraining::default(),
             low_level: LowLevelConfig::default(),
             dropout: DropoutConfig::default(),
+            encoder: EncoderTraining::default(),
+            vae: VaeTraining::default(),
+            unet: UnetTraining::default(),
         }
+    }
+}
+
+impl Default for EncoderTraining {
+    fn default() -> Self {
+        Self { temperature: 0.1, smallest_view: 0.6, colour_jitter: 0.2 }
+    }
+}
+
+impl Default for VaeTraining {
+    fn default() -> Self {
+        Self { kl_weight: 1e-4 }
+    }
+}
+
+impl Default for UnetTraining {
+    fn default() -> Self {
+        Self { token_dropout: 0.1 }
     }
 }
 
@@ -237,6 +293,11 @@ impl Checked for TrainingConfig {
         Complaint::unless_non_negative("optimiser.warmup_epochs", self.optimiser.warmup_epochs)?;
         Complaint::unless_non_negative("prior.weight", self.prior.weight)?;
         Complaint::unless_non_negative("low_level.contrastive_weight", self.low_level.contrastive_weight)?;
+        Complaint::unless_non_negative("vae.kl_weight", self.vae.kl_weight)?;
+        let smallest = self.encoder.smallest_view;
+        Complaint::unless(smallest > 0.0 && smallest <= 1.0, "encoder.smallest_view", || {
+            format!("must be more than 0 and 1 at most, found {smallest}")
+        })?;
         let (warmup, epochs) = (self.optimiser.warmup_epochs, f64::from(self.epochs));
         Complaint::unless(warmup < epochs, "optimiser.warmup_epochs", || {
             format!("must be less than the {epochs} epochs, found {warmup}")
@@ -245,7 +306,7 @@ impl Checked for TrainingConfig {
 }
 
 impl TrainingConfig {
-    fn shares(&self) -> [(&'static str, f64); 10] {
+    fn shares(&self) -> [(&'static str, f64); 12] {
         [
             ("validation_share", self.validation_share),
             ("ema_decay", self.ema_decay),
@@ -257,10 +318,12 @@ impl TrainingConfig {
             ("prior.condition_dropout", self.prior.condition_dropout),
             ("dropout.first", self.dropout.first),
             ("dropout.blocks", self.dropout.blocks),
+            ("encoder.colour_jitter", self.encoder.colour_jitter),
+            ("unet.token_dropout", self.unet.token_dropout),
         ]
     }
 
-    fn positive(&self) -> [(&'static str, f64); 10] {
+    fn positive(&self) -> [(&'static str, f64); 11] {
         [
             ("optimiser.learning_rate", self.optimiser.learning_rate),
             ("optimiser.initial_divisor", self.optimiser.initial_divisor),
@@ -272,6 +335,7 @@ impl TrainingConfig {
             ("contrastive.softclip_to", self.contrastive.softclip_to),
             ("low_level.latent_scale", self.low_level.latent_scale),
             ("low_level.temperature", self.low_level.temperature),
+            ("encoder.temperature", self.encoder.temperature),
         ]
     }
 }

@@ -3,8 +3,8 @@
 mod support;
 
 use mindeye_config::{
-    Budget, Checked, DaemonConfig, ModelDimensions, PreprocessConfig, SessionConfig, Step, StepBudget, TrainingConfig,
-    load,
+    Budget, Checked, DaemonConfig, ModelDimensions, PreprocessConfig, RendererDimensions, SessionConfig, Step,
+    StepBudget, TrainingConfig, load,
 };
 use serde::de::DeserializeOwned;
 
@@ -26,6 +26,7 @@ fn every_preset_loads() {
         names("session", load_all::<SessionConfig>("session").into_iter().map(|(name, _)| name).collect()),
         names("preprocess", load_all::<PreprocessConfig>("preprocess").into_iter().map(|(name, _)| name).collect()),
         names("model", load_all::<ModelDimensions>("model").into_iter().map(|(name, _)| name).collect()),
+        names("renderer", load_all::<RendererDimensions>("renderer").into_iter().map(|(name, _)| name).collect()),
         names("training", load_all::<TrainingConfig>("training").into_iter().map(|(name, _)| name).collect()),
         names("budget", load_all::<Budget>("budget").into_iter().map(|(name, _)| name).collect()),
     ];

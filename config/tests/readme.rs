@@ -46,6 +46,7 @@ fn every_key_is_described_and_no_other() {
     check("preprocess.toml", &support::preprocess());
     check("scheduler.toml", &support::scheduler());
     check("model.toml", &support::model());
+    check("renderer.toml", &support::renderer());
     check("training.toml", &TrainingConfig::default());
     check("manifest.toml", &support::manifest());
     check("engines/manifest.toml", &support::engines());

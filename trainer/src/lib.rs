@@ -26,6 +26,7 @@ pub mod leakage;
 pub mod learning;
 mod mixing;
 pub mod networks;
+mod pictures;
 mod random;
 mod report;
 pub mod ridge;
@@ -36,8 +37,9 @@ pub mod training_folder;
 pub use error::{CONVERSION, TrainError};
 pub use examples::{Example, Examples, Participant, by_participant};
 pub use mixing::Mixing;
+pub use pictures::{PictureSplit, Pictures};
 pub use random::Draws;
-pub use report::{EpochRow, Facts, Log, training_report};
+pub use report::{EpochRow, Facts, Log, Sheet, training_report};
 pub use schedule::{CyclePoint, OneCycle, Phase, cosine_alphas_cumprod};
 
 /// An output that cannot be made: a wrong command line, or a disk that refused.

@@ -7,6 +7,7 @@ mod support;
 use mindeye_config::{EngineConfig, ManualClock, Precision};
 use mindeye_decode::{Bundle, Decoder, FrontEnd, FrontEndFit};
 use mindeye_exporter::bundle::{FromCheckpoint, checkpoint_bundle};
+use mindeye_exporter::networks::Dialect;
 use mindeye_preprocess::{Grid, Mask, VoxelType, write_volume};
 use mindeye_trainer::calibrate::RidgeCheckpoint;
 use std::fs;
@@ -48,8 +49,14 @@ fn every_participant_of_a_ridge_start_becomes_a_bundle_that_gives_the_trainer_s_
     let checkpoint = home.join("out");
     for (subject, voxels) in [(0, VOXELS), (1, 31)] {
         let out = home.join(format!("bundle{subject}"));
-        let (renderer, gallery, precision) = (None, None, Precision::Fp32);
-        let from = FromCheckpoint { checkpoint: &checkpoint, renderer, gallery, precision, subject: Some(subject) };
+        let from = FromCheckpoint {
+            checkpoint: &checkpoint,
+            renderer: None,
+            gallery: None,
+            precision: Precision::Fp32,
+            dialect: Dialect::Portable,
+            subject: Some(subject),
+        };
         // The exporter holds the graph to the trainer's golden case through ONNX Runtime before the bundle appears.
         let manifest = checkpoint_bundle(&from, &out, &mut |_| {}).unwrap();
         assert!(manifest.note.contains("backbone the trainer's"), "{}", manifest.note);

@@ -169,7 +169,7 @@ fn what_cannot_be_trained_on_is_refused_by_name() {
     fs::write(home.path().join("model.toml"), MODEL.replace("tokens = 3", "tokens = 17")).unwrap();
     refuse(65, &["targets.npy", "[3, 8]", "[17, 8]"], &[]);
     fs::write(home.path().join("model.toml"), MODEL).unwrap();
-    refuse(69, &["--part vae"], &["--part", "vae"]);
+    refuse(65, &["data", "two pictures"], &["--part", "vae"]);
     refuse(69, &["cuda:99"], &["--device", "cuda:99"]);
     fs::write(data.join("last.pth"), b"\x80\x02").unwrap();
     refuse(65, &["convert it offline"], &["--from", "data/last.pth"]);

@@ -1,50 +1,17 @@
 //! Networks, losses, gradients and optimiser give PyTorch's numbers (tests/oracle/_make_training_fixture.py).
 #![cfg(feature = "libtorch")]
 
+#[path = "learning_support/fixture.rs"]
+mod fixture;
+
+use fixture::{Fixture, assert_close, relative};
 use mindeye_config::{MixcoTarget, OptimiserConfig};
 use mindeye_trainer::learning::{
     AdamW, Kept, Parameters, PriorNetwork, backbone, bi_mix_co, low_level, mix, noised, soft_clip, teacher_contrast,
 };
 use mindeye_trainer::networks::{Backbone, FrontEnd, Layout, LowLevel, Prior};
 use mindeye_trainer::{Mixing, OneCycle, cosine_alphas_cumprod};
-use safetensors::SafeTensors;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Reduction, Tensor};
-
-/// The fixture's tensors by name.
-struct Fixture(BTreeMap<String, Tensor>);
-
-impl Fixture {
-    fn read() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny_training.safetensors");
-        let bytes = std::fs::read(path).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let tensor = |view: safetensors::tensor::TensorView<'_>| {
-            let shape: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
-            let kind = if view.dtype() == safetensors::Dtype::I64 { Kind::Int64 } else { Kind::Float };
-            Tensor::from_data_size(view.data(), &shape, kind)
-        };
-        Self(file.iter().map(|(name, view)| (name.to_owned(), tensor(view))).collect())
-    }
-
-    fn get(&self, name: &str) -> &Tensor {
-        self.0.get(name).unwrap_or_else(|| panic!("no {name} in the fixture"))
-    }
-
-    fn number(&self, name: &str) -> f64 {
-        self.get(name).double_value(&[])
-    }
-
-    /// The tensors whose names begin with `prefix`, in a file of their own, with `more`.
-    fn file(&self, home: &Path, prefix: &str, more: &[(String, Tensor)]) -> PathBuf {
-        let path = home.join(format!("{prefix}safetensors"));
-        let of = self.0.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor)));
-        let all: Vec<(String, &Tensor)> = of.chain(more.iter().map(|(name, tensor)| (name.clone(), tensor))).collect();
-        Tensor::write_safetensors(&all, &path).unwrap();
-        path
-    }
-}
 
 const TOKENS: usize = 3;
 const DIM: usize = 10;
@@ -63,18 +30,6 @@ fn sizes() -> (Backbone, Prior, Layout) {
     let mut layout = backbone.layout();
     layout.extend(prior.layout());
     (backbone, prior, layout)
-}
-
-/// Largest difference of two tensors over the largest number of the second.
-fn relative(found: &Tensor, expected: &Tensor) -> f64 {
-    assert_eq!(found.size(), expected.size());
-    let largest = |x: &Tensor| x.abs().max().double_value(&[]);
-    largest(&(found - expected)) / largest(expected).max(1e-12)
-}
-
-fn assert_close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
-    let off = relative(found, expected);
-    assert!(off <= tolerance, "{what}: differs by {off:.2e}, allowed {tolerance:.0e}");
 }
 
 /// One batch of the fixture through networks and losses.
@@ -129,7 +84,7 @@ fn parameters(fixture: &Fixture, prefix: &str, layout: Layout) -> Parameters {
 
 #[test]
 fn forward_passes_and_losses_are_pytorchs() {
-    let fixture = Fixture::read();
+    let fixture = Fixture::read("tiny_training");
     let parameters = parameters(&fixture, "w.", sizes().2);
     let found = step(&fixture, &parameters);
     // 1e-5: float32 sums in another order through two residual blocks and two transformer layers.
@@ -149,7 +104,7 @@ fn forward_passes_and_losses_are_pytorchs() {
 
 #[test]
 fn gradients_of_every_tensor_are_pytorchs() {
-    let fixture = Fixture::read();
+    let fixture = Fixture::read("tiny_training");
     let parameters = parameters(&fixture, "w.", sizes().2);
     let found = step(&fixture, &parameters);
     for (name, contrastive) in [("faithful", &found.faithful), ("soft", &found.soft)] {
@@ -166,7 +121,7 @@ fn gradients_of_every_tensor_are_pytorchs() {
 
 #[test]
 fn three_steps_of_adamw_under_one_cycle_are_pytorchs() {
-    let fixture = Fixture::read();
+    let fixture = Fixture::read("tiny_training");
     let parameters = parameters(&fixture, "w.", sizes().2);
     let config = OptimiserConfig { warmup_epochs: 1.5, ..OptimiserConfig::default() };
     let cycle = OneCycle::new(&config, 3, 4);
@@ -199,7 +154,7 @@ fn wave(shape: &[i64], frequency: f64, scale: f64) -> Tensor {
 
 #[test]
 fn the_low_level_network_its_losses_and_gradients_are_pytorchs() {
-    let fixture = Fixture::read();
+    let fixture = Fixture::read("tiny_training");
     let sizes = LowLevel {
         voxels: 13,
         hidden: 12,
@@ -279,7 +234,7 @@ fn the_ridge_variant_is_affine_at_gate_0_and_adds_the_gated_mlp() {
 
 #[test]
 fn loading_is_strict_and_tells_everything() {
-    let fixture = Fixture::read();
+    let fixture = Fixture::read("tiny_training");
     let home = tempfile::tempdir().unwrap();
     let path = fixture.file(home.path(), "w.", &[("stray".into(), Tensor::zeros([2], (Kind::Float, Device::Cpu)))]);
     let mut layout = sizes().2;

@@ -6,8 +6,8 @@ use mindeye_config::{
     BUNDLE_FORMAT, BetaConfig, BetaKind, BetaUnit, Budget, BundleManifest, Confounds, DaemonConfig, DeadlineConfig,
     Dimensions, Drift, ENGINES_FORMAT, EngineConfig, EngineFileEntry, EnginesManifest, Estimator, FeedbackConfig,
     FileEntry, GalleryEntry, Hrf, HrfHeight, MockFault, MockFaultKind, ModelDimensions, Name, NetworkEntry, NoiseModel,
-    Origin, Precision, PreprocessConfig, SchedulerConfig, SessionConfig, SourceConfig, Step, StepBudget, TensorEntry,
-    TrialConfig, ZscorePolicy, sha256_of_bytes,
+    Origin, Precision, PreprocessConfig, RendererDimensions, SchedulerConfig, SessionConfig, SourceConfig, Step,
+    StepBudget, TensorEntry, TrialConfig, ZscorePolicy, sha256_of_bytes,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,11 @@ pub(crate) fn preprocess() -> PreprocessConfig {
 /// `scheduler.toml`.
 pub(crate) fn scheduler() -> SchedulerConfig {
     SchedulerConfig::default()
+}
+
+/// `renderer.toml`.
+pub(crate) fn renderer() -> RendererDimensions {
+    mindeye_config::load(&home().join("renderer/demo.toml")).unwrap()
 }
 
 /// `model.toml`.

@@ -63,6 +63,14 @@ impl Commit {
         Self::recover(&self.folder)
     }
 
+    /// [`Commit::recover`] for a folder that may not be there yet.
+    ///
+    /// # Errors
+    /// As [`Commit::recover`], for a folder that is there.
+    pub fn recover_if_there(folder: &Path) -> Result<(), TrainError> {
+        if folder.exists() { Self::recover(folder) } else { Ok(()) }
+    }
+
     /// Finishes a commit into `folder` that was cut off after it was named ready, and drops one that was not.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! `mindeye-train fit`: flags over files over defaults, then the training.
 
 use clap::ValueEnum;
-use mindeye_config::{Checked, Failure, ModelDimensions, TrainingConfig, load};
+use mindeye_config::{Checked, Failure, ModelDimensions, RendererDimensions, TrainingConfig, TrainingPrecision, load};
 use mindeye_trainer::TrainError;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,16 @@ const MODELS: [(&str, &str); 4] = [
     ("realtime-1024", include_str!("../../../config/model/realtime-1024.toml")),
     ("demo", include_str!("../../../config/model/demo.toml")),
 ];
-const TRAININGS: [(&str, &str); 3] = [
+const RENDERERS: [(&str, &str); 2] = [
+    ("demo", include_str!("../../../config/renderer/demo.toml")),
+    ("demo-trained", include_str!("../../../config/renderer/demo-trained.toml")),
+];
+const TRAININGS: [(&str, &str); 6] = [
     ("mindeye1", include_str!("../../../config/training/mindeye1.toml")),
     ("low-level", include_str!("../../../config/training/low-level.toml")),
+    ("encoder", include_str!("../../../config/training/encoder.toml")),
+    ("vae", include_str!("../../../config/training/vae.toml")),
+    ("unet", include_str!("../../../config/training/unet.toml")),
     ("demo", include_str!("../../../config/training/demo.toml")),
 ];
 
@@ -25,12 +32,33 @@ pub(crate) enum PartArgument {
     Mindeye,
     /// Voxels to the blurry picture's latent
     LowLevel,
-    /// Picture encoder of the demo (not in this version)
+    /// Picture encoder of a small renderer
     Encoder,
-    /// Small VAE of the demo (not in this version)
+    /// Autoencoder of a small renderer
     Vae,
-    /// Small UNet of the demo (not in this version)
+    /// UNet of a small renderer, after encoder and vae in the same --out
     Unet,
+}
+
+/// What products round their factors to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TrainingPrecisionArgument {
+    /// Nothing is rounded
+    Fp32,
+    /// bfloat16
+    Bf16,
+    /// float16 with a scaled loss, on CUDA
+    Fp16,
+}
+
+impl TrainingPrecisionArgument {
+    fn value(self) -> TrainingPrecision {
+        match self {
+            Self::Fp32 => TrainingPrecision::Fp32,
+            Self::Bf16 => TrainingPrecision::Bf16,
+            Self::Fp16 => TrainingPrecision::Fp16,
+        }
+    }
 }
 
 /// What the high-level part begins as.
@@ -45,13 +73,18 @@ pub(crate) enum StartArgument {
 /// Train a part of a model on a training folder, and write its checkpoint.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Training folder (dataset.toml, trials.tsv, voxels.npy, targets.npy, ...); repeat for participants who share a model
+    /// Training folder (dataset.toml, trials.tsv, voxels.npy, targets.npy, ...); repeat for participants who share a model.
+    /// For encoder, vae and unet one, which may also be a folder of PNG and JPEG pictures, or a safetensors file with
+    /// `pictures` u8 [n, side, side, 3]
     #[arg(long, value_name = "DIR", required = true)]
     data: Vec<PathBuf>,
     /// Sizes: mindeye1-subj01, mindeye1-1x768, realtime-1024, demo, or a model.toml; the data's voxel count is taken
     #[arg(long, value_name = "PRESET|FILE")]
     model: String,
-    /// Checkpoint folder to write
+    /// Sizes of encoder and UNet: demo, demo-trained, or a renderer.toml
+    #[arg(long, value_name = "PRESET|FILE", default_value = "demo")]
+    renderer: String,
+    /// Checkpoint folder to write; for encoder, vae and unet the renderer folder
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// What to train
@@ -60,7 +93,7 @@ pub(crate) struct Arguments {
     /// What the high-level part begins as
     #[arg(long, value_enum, default_value = "mindeye1")]
     start: StartArgument,
-    /// Losses, schedule, optimiser: mindeye1, low-level, demo, or a training.toml [default: by part]
+    /// Losses, schedule, optimiser: mindeye1, low-level, encoder, vae, unet, demo, or a training.toml [default: by part]
     #[arg(long, value_name = "PRESET|FILE")]
     training: Option<String>,
     /// Go on where a training in --out stopped
@@ -75,6 +108,12 @@ pub(crate) struct Arguments {
     /// Images in a batch
     #[arg(long)]
     batch: Option<usize>,
+    /// Batches whose gradients are averaged before the weights move
+    #[arg(long)]
+    accumulate: Option<usize>,
+    /// Factors of matrix products: fp32, bf16, or on CUDA fp16
+    #[arg(long)]
+    precision: Option<TrainingPrecisionArgument>,
     /// Learning rate at the peak
     #[arg(long)]
     lr: Option<f64>,
@@ -98,10 +137,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let model: ModelDimensions = preset_or_file("--model", &arguments.model, &MODELS).map_err(failure)?;
     let training = training(&arguments).map_err(failure)?;
-    if let Some(path) = arguments.data.iter().find(|path| !path.is_dir()) {
+    let renderer: RendererDimensions =
+        preset_or_file("--renderer", &arguments.renderer, &RENDERERS).map_err(failure)?;
+    if let Some(path) = arguments.data.iter().find(|path| !path.exists()) {
         return Err(failure(TrainError::NoSuchFile { path: path.clone() }));
     }
-    train(&arguments, model, training).map_err(failure)
+    train(&arguments, (model, renderer), training).map_err(failure)
 }
 
 /// The error as the shell sees it.
@@ -113,11 +154,16 @@ fn failure(error: TrainError) -> Failure {
 fn training(arguments: &Arguments) -> Result<TrainingConfig, TrainError> {
     let mut training = match (&arguments.training, arguments.part) {
         (Some(named), _) => preset_or_file("--training", named, &TRAININGS)?,
+        (None, PartArgument::Mindeye) => TrainingConfig::default(),
         (None, PartArgument::LowLevel) => TrainingConfig::low_level(),
-        (None, _) => TrainingConfig::default(),
+        (None, PartArgument::Encoder) => preset_or_file("--training", "encoder", &TRAININGS)?,
+        (None, PartArgument::Vae) => preset_or_file("--training", "vae", &TRAININGS)?,
+        (None, PartArgument::Unet) => preset_or_file("--training", "unet", &TRAININGS)?,
     };
     training.epochs = arguments.epochs.unwrap_or(training.epochs);
     training.batch = arguments.batch.unwrap_or(training.batch);
+    training.accumulate = arguments.accumulate.unwrap_or(training.accumulate);
+    training.precision = arguments.precision.map_or(training.precision, TrainingPrecisionArgument::value);
     training.seed = arguments.seed.unwrap_or(training.seed);
     training.optimiser.learning_rate = arguments.lr.unwrap_or(training.optimiser.learning_rate);
     if arguments.epochs.is_some() {
@@ -147,7 +193,7 @@ fn preset_or_file<T: serde::de::DeserializeOwned + Checked>(
 }
 
 #[cfg(not(feature = "libtorch"))]
-fn train(_: &Arguments, _: ModelDimensions, _: TrainingConfig) -> Result<(), TrainError> {
+fn train(_: &Arguments, _: (ModelDimensions, RendererDimensions), _: TrainingConfig) -> Result<(), TrainError> {
     Err(TrainError::Unavailable {
         what: "this build of mindeye-train has no libtorch, which `fit` needs".into(),
         remedy: "run `cargo xtask setup --with trainer`, then build with `--features libtorch`".into(),
@@ -155,21 +201,24 @@ fn train(_: &Arguments, _: ModelDimensions, _: TrainingConfig) -> Result<(), Tra
 }
 
 #[cfg(feature = "libtorch")]
-fn train(arguments: &Arguments, model: ModelDimensions, training: TrainingConfig) -> Result<(), TrainError> {
+fn train(
+    arguments: &Arguments,
+    (model, renderer): (ModelDimensions, RendererDimensions),
+    training: TrainingConfig,
+) -> Result<(), TrainError> {
     use mindeye_config::SystemClock;
     use mindeye_trainer::learning::{FitRequest, PartName, Start, device, fit};
     let part = match arguments.part {
         PartArgument::Mindeye => PartName::Mindeye,
         PartArgument::LowLevel => PartName::LowLevel,
-        PartArgument::Encoder | PartArgument::Vae | PartArgument::Unet => {
-            let name = arguments.part.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-            let remedy = "this version trains mindeye and low-level".into();
-            return Err(TrainError::Unavailable { what: format!("--part {name} is not in this version"), remedy });
-        }
+        PartArgument::Encoder => PartName::Encoder,
+        PartArgument::Vae => PartName::Vae,
+        PartArgument::Unet => PartName::Unet,
     };
     let request = FitRequest {
         data: arguments.data.clone(),
         model,
+        renderer,
         training,
         out: arguments.out.clone(),
         part,
@@ -241,7 +290,8 @@ mod tests {
     fn names_that_are_nothing_are_refused_with_the_choices() {
         let error = training(&arguments(&["--training", "mindeye"])).unwrap_err();
         assert_eq!(error.exit().status(), 64);
-        let expected = "--training: `mindeye` is neither a file nor one of mindeye1, low-level, demo";
+        let expected =
+            "--training: `mindeye` is neither a file nor one of mindeye1, low-level, encoder, vae, unet, demo";
         assert_eq!(error.to_string(), expected);
         let error = training(&arguments(&["--batch", "0"])).unwrap_err();
         assert!(error.to_string().contains("key `batch`: must be 1 or more"), "{error}");

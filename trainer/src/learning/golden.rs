@@ -3,12 +3,15 @@
 //! Whoever exports or serves the weights must give these answers (the daemon checks before its first run). The inputs
 //! are standard normal numbers, as z-scored voxels and scaled tokens are; nothing of a participant is in them.
 
+use super::autoencoder::{vae_decode, vae_encode};
 use super::backbone::backbone;
+use super::clip_image::clip_image;
 use super::low_level::low_level;
 use super::parameters::{Parameters, sizes};
 use super::prior::PriorNetwork;
+use super::unet::unet;
 use crate::checkpoint::{Numbers, Stored, read_safetensors, write_safetensors};
-use crate::networks::{Backbone, LowLevel};
+use crate::networks::{Autoencoder, Backbone, ClipImage, LowLevel, Unet};
 use crate::{Draws, TrainError};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -78,6 +81,47 @@ pub(super) fn low_level_case(sizes: &LowLevel, parameters: &Parameters) -> Cases
     let voxels = normal("low-level/voxels", &[1, sizes.voxels]).to_device(parameters.get("lin1.weight").device());
     let answer = low_level(sizes, parameters, &voxels, None);
     named([("low-level/voxels", voxels), ("low-level/latent", answer.latent)])
+}
+
+/// Golden cases of both halves of an autoencoder, batch 1.
+pub(super) fn vae_cases(sizes: &Autoencoder, parameters: &Parameters) -> Cases {
+    let device = parameters.get("quant_conv.weight").device();
+    let (side, latent) = (sizes.picture_side(), [1, Autoencoder::LATENT, sizes.latent_side, sizes.latent_side]);
+    let image = normal("vae-encoder/image", &[1, 3, side, side]).to_device(device);
+    let moments = vae_encode(sizes, parameters, &image);
+    let latent = normal("vae-decoder/latent", &latent).to_device(device);
+    let decoded = vae_decode(sizes, parameters, &latent);
+    named([
+        ("vae-encoder/image", image),
+        ("vae-encoder/moments", moments),
+        ("vae-decoder/latent", latent),
+        ("vae-decoder/image", decoded),
+    ])
+}
+
+/// The golden case of the picture encoder, batch 1.
+pub(super) fn clip_image_case(sizes: &ClipImage, parameters: &Parameters) -> Cases {
+    let shape = [1, 3, sizes.side(), sizes.side()];
+    let pixels =
+        normal("clip-image/pixel_values", &shape).to_device(parameters.get("visual_projection.weight").device());
+    let tokens = clip_image(sizes, parameters, &pixels);
+    named([("clip-image/pixel_values", pixels), ("clip-image/image_tokens", tokens)])
+}
+
+/// The golden case of the UNet, batch 2: what a bundle's graph takes, the two halves of guidance.
+pub(super) fn unet_case(sizes: &Unet, parameters: &Parameters) -> Cases {
+    let device = parameters.get("conv_in.weight").device();
+    let shape = [2, Autoencoder::LATENT, sizes.latent_side, sizes.latent_side];
+    let sample = normal("unet/sample", &shape).to_device(device);
+    let timestep = Tensor::from_slice(&[TIMESTEP, 2.0 * TIMESTEP]).to_device(device);
+    let tokens = normal("unet/encoder_hidden_states", &[2, sizes.tokens, sizes.token_dim]).to_device(device);
+    let noise = unet(sizes, parameters, &sample, &timestep, &tokens);
+    named([
+        ("unet/sample", sample),
+        ("unet/timestep", timestep),
+        ("unet/encoder_hidden_states", tokens),
+        ("unet/noise_prediction", noise),
+    ])
 }
 
 fn named<const N: usize>(cases: [(&str, Tensor); N]) -> Cases {

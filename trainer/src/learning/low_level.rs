@@ -1,8 +1,9 @@
 //! The arithmetic of the low-level network (spec: MindEye section 4.1).
 
 use super::backbone::dropped;
-use super::net::{Net, VAE_EPSILON, softmax};
+use super::net::Net;
 use super::parameters::Parameters;
+use super::picture_blocks::decoder;
 use super::precision::full;
 use crate::networks::LowLevel;
 use mindeye_config::DropoutConfig;
@@ -35,7 +36,8 @@ pub fn low_level(
     let map = net.at("lin1").linear_without_bias(&h).view([-1, channels, side, side]);
     let map = net.at("norm").group_norm(&map, 1);
     let features = dropout.map(|_| maps_projector(&net.at("maps_projector"), &map));
-    LowLevelOutput { latent: upsampler(sizes, &net.at("upsampler"), &map), features }
+    let latent = decoder(&net.at("upsampler"), &map, sizes.channels.len(), LowLevel::RESNETS, sizes.norm_groups);
+    LowLevelOutput { latent, features }
 }
 
 /// The map as the teacher sees pictures: one row of 512 for each of its places.
@@ -45,41 +47,4 @@ fn maps_projector(net: &Net<'_>, map: &Tensor) -> Tensor {
         x = net.at(norm).group_norm(&net.at(conv).conv_without_bias(&x), 1).relu();
     }
     full(&net.at("6").conv(&x)).flatten(2, 3).transpose(1, 2)
-}
-
-/// diffusers' VAE decoder from the map to the latent.
-fn upsampler(sizes: &LowLevel, net: &Net<'_>, map: &Tensor) -> Tensor {
-    let groups = sizes.norm_groups;
-    let mut x = net.at("conv_in").conv(map);
-    x = resnet(&net.at("mid_block.resnets.0"), &x, groups);
-    x = attention(&net.at("mid_block.attentions.0"), &x, groups);
-    x = resnet(&net.at("mid_block.resnets.1"), &x, groups);
-    let stages = sizes.channels.len();
-    for i in 0..stages {
-        let stage = net.at(&format!("up_blocks.{i}"));
-        x = resnet(&stage.at("resnets.0"), &x, groups);
-        x = resnet(&stage.at("resnets.1"), &x, groups);
-        if i + 1 < stages {
-            let side = 2 * x.size()[2];
-            x = stage.at("upsamplers.0.conv").conv(&x.upsample_nearest2d([side, side], None, None));
-        }
-    }
-    full(&net.at("conv_out").conv(&net.at("conv_norm_out").group_norm_with(&x, groups, VAE_EPSILON).silu()))
-}
-
-/// x + conv2(SiLU(norm2(conv1(SiLU(norm1(x)))))), with a 1x1 convolution on x where the channels change.
-fn resnet(net: &Net<'_>, x: &Tensor, groups: usize) -> Tensor {
-    let h = net.at("conv1").conv(&net.at("norm1").group_norm_with(x, groups, VAE_EPSILON).silu());
-    let h = net.at("conv2").conv(&net.at("norm2").group_norm_with(&h, groups, VAE_EPSILON).silu());
-    if h.size()[1] == x.size()[1] { x + h } else { net.at("conv_shortcut").conv(x) + h }
-}
-
-/// Single-head attention of every place to every other, added to the picture.
-fn attention(net: &Net<'_>, x: &Tensor, groups: usize) -> Tensor {
-    let (channels, side) = (x.size()[1], x.size()[2]);
-    let places = net.at("group_norm").group_norm_with(x, groups, VAE_EPSILON).flatten(2, 3).transpose(1, 2);
-    let (q, k, v) = (net.at("to_q").linear(&places), net.at("to_k").linear(&places), net.at("to_v").linear(&places));
-    let shares = softmax(&(net.bmm(&q, &k.transpose(1, 2)) / (channels as f64).sqrt()));
-    let mixed = net.at("to_out.0").linear(&net.bmm(&shares, &v));
-    x + mixed.transpose(1, 2).reshape([-1, channels, side, side])
 }

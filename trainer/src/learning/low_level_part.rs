@@ -50,10 +50,7 @@ impl<'a> LowLevelPart<'a> {
             None
         };
         let layout = sizes.training_layout();
-        let parameters = match from {
-            None => Parameters::random(layout, setting.training.seed, setting.device),
-            Some(path) => Parameters::read(path, layout, |_| false, setting.device)?,
-        };
+        let parameters = Parameters::begin(from, layout, setting.training.seed, setting.device)?;
         Ok(Self { setting, sizes, latents, teacher, parameters })
     }
 
@@ -104,15 +101,16 @@ impl Part for LowLevelPart<'_> {
         let training = self.setting.training;
         let mut draws = Draws::new(training.seed, batch.number, "step");
         tch::manual_seed(draws.generator_seed());
-        let voxels = self.setting.tensor(&self.voxels(&batch.examples, &mut draws)?);
+        let examples = self.setting.training_examples(batch.items);
+        let voxels = self.setting.tensor(&self.voxels(&examples, &mut draws)?);
         let answer = low_level(&self.sizes, &self.parameters, &voxels, Some(&training.dropout));
-        let target = self.targets(&self.latents, &batch.examples);
+        let target = self.targets(&self.latents, &examples);
         let l1 = answer.latent.l1_loss(&target, Reduction::Mean) / training.low_level.latent_scale;
         let (Some([teacher, augmented]), Some(student)) = (&self.teacher, &answer.features) else {
             let none = l1.zeros_like();
             return Ok(Losses(vec![l1.shallow_clone(), l1, none]));
         };
-        let (teacher, augmented) = (self.targets(teacher, &batch.examples), self.targets(augmented, &batch.examples));
+        let (teacher, augmented) = (self.targets(teacher, &examples), self.targets(augmented, &examples));
         let contrast = teacher_contrast(student, &teacher, &augmented, training.low_level.temperature);
         let total = &l1 + &contrast * training.low_level.contrastive_weight;
         Ok(Losses(vec![total, l1, contrast]))
@@ -133,6 +131,7 @@ impl Part for LowLevelPart<'_> {
     }
 
     fn write(&self, commit: &Commit, previous: &Path) -> Result<(), TrainError> {
+        self.setting.write_carried(commit)?;
         let place = commit.place("low_level.safetensors")?;
         golden::write_weights(&self.parameters, &place, |key| !key.starts_with(HEAD))?;
         let cases = tch::no_grad(|| golden::low_level_case(&self.sizes, &self.parameters));

@@ -193,7 +193,8 @@ impl Part for MindeyePart<'_> {
         }
         let mut draws = Draws::new(training.seed, batch.number, "step");
         tch::manual_seed(draws.generator_seed());
-        let groups = by_participant(&batch.examples);
+        let examples = self.setting.training_examples(batch.items);
+        let groups = by_participant(&examples);
         let (mut places, target) =
             self.places(&groups, |own| self.setting.examples.repeat_voxels(own, batch.number))?;
         let sizes: Vec<usize> = groups.iter().map(|(_, group)| group.len()).collect();
@@ -231,6 +232,7 @@ impl Part for MindeyePart<'_> {
     }
 
     fn write(&self, commit: &Commit, previous: &Path) -> Result<(), TrainError> {
+        self.setting.write_carried(commit)?;
         golden::write_weights(&self.parameters, &commit.place("model.safetensors")?, |_| true)?;
         for participant in 0..self.setting.examples.participants().len() {
             let cases = tch::no_grad(|| golden::mindeye(&self.backbone, &self.prior, &self.parameters, participant));

@@ -79,10 +79,23 @@ impl<'a> Net<'a> {
         self.convolved(x, None)
     }
 
+    /// A convolution in strides of `stride` after `padding` zeros on every side.
+    pub(super) fn conv_moved(&self, x: &Tensor, stride: i64, padding: i64) -> Tensor {
+        self.convolution(x, Some(self.tensor("bias")), stride, padding)
+    }
+
+    /// A linear map of square patches that do not overlap.
+    pub(super) fn patches(&self, x: &Tensor, side: usize) -> Tensor {
+        self.convolution(x, None, side as i64, 0)
+    }
+
     fn convolved(&self, x: &Tensor, bias: Option<&Tensor>) -> Tensor {
-        let weight = self.factor(self.tensor("weight"));
-        let padding = weight.size()[2] / 2;
-        self.factor(x).conv2d(&weight, bias.map(|bias| self.factor(bias)), [1, 1], [padding, padding], [1, 1], 1)
+        self.convolution(x, bias, 1, self.tensor("weight").size()[2] / 2)
+    }
+
+    fn convolution(&self, x: &Tensor, bias: Option<&Tensor>, stride: i64, padding: i64) -> Tensor {
+        let (weight, bias) = (self.factor(self.tensor("weight")), bias.map(|bias| self.factor(bias)));
+        self.factor(x).conv2d(&weight, bias, [stride, stride], [padding, padding], [1, 1], 1)
     }
 }
 

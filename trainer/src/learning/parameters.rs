@@ -34,6 +34,17 @@ impl Parameters {
         Self { layout, tensors, precision: TrainingPrecision::Fp32 }
     }
 
+    /// The tensors of the file `from`, or random ones where there is none.
+    ///
+    /// # Errors
+    /// As [`Parameters::read`].
+    pub(super) fn begin(from: Option<&Path>, layout: Layout, seed: u64, device: Device) -> Result<Self, TrainError> {
+        match from {
+            None => Ok(Self::random(layout, seed, device)),
+            Some(path) => Self::read(path, layout, |_| false, device),
+        }
+    }
+
     /// The tensors of `layout` in the safetensors file at `path`; those for which `is_beside` holds are passed over.
     ///
     /// # Errors
@@ -48,8 +59,9 @@ impl Parameters {
         let (mut tensors, mut shapes) = (BTreeMap::new(), BTreeMap::new());
         let mut broken = Vec::new();
         read_safetensors(path, |key, view| {
-            let shape = drop_ones_of_a_projection(&key, view.shape());
-            if let Some(slot) = wanted.get(key.as_str()).filter(|slot| slot.shape == shape) {
+            let slot = wanted.get(key.as_str());
+            let shape = drop_ones_of_a_projection(view.shape(), slot.map_or(0, |slot| slot.shape.len()));
+            if let Some(slot) = slot.filter(|slot| slot.shape == shape) {
                 let tensor = tensor_of(view.data(), view.dtype(), &sizes(&shape)).to_device(device);
                 if tensor.isfinite().all().int64_value(&[]) == 0 {
                     broken.push(key.clone());
@@ -149,10 +161,10 @@ fn initial(slot: &Slot) -> Tensor {
     }
 }
 
-/// Attention projections that were stored as 1x1 convolutions are matrices.
-fn drop_ones_of_a_projection(key: &str, shape: &[usize]) -> Vec<usize> {
+/// Attention projections that were stored as 1x1 convolutions are matrices, of rank 2, here.
+fn drop_ones_of_a_projection(shape: &[usize], rank: usize) -> Vec<usize> {
     match shape {
-        [out, inner, 1, 1] if key.contains("attentions.") => vec![*out, *inner],
+        [out, inner, 1, 1] if rank == 2 => vec![*out, *inner],
         _ => shape.to_vec(),
     }
 }

@@ -2,10 +2,11 @@
 
 use super::parameters::Parameters;
 use crate::checkpoint::Commit;
-use crate::{Example, Examples, Phase, TrainError};
+use crate::{Example, Examples, Phase, Sheet, TrainError};
 use mindeye_config::{ModelDimensions, TrainingConfig};
 use ndarray::ArrayView2;
 use std::fmt;
+use std::path::Path;
 use tch::{Device, Tensor};
 
 /// The parts that this version trains.
@@ -15,6 +16,19 @@ pub enum PartName {
     Mindeye,
     /// The low-level network.
     LowLevel,
+    /// The picture encoder of a renderer.
+    Encoder,
+    /// The autoencoder of a renderer.
+    Vae,
+    /// The UNet of a renderer.
+    Unet,
+}
+
+impl PartName {
+    /// Whether it learns from trials, in the phases of the contrastive loss, and not from pictures.
+    pub(super) fn learns_from_trials(self) -> bool {
+        matches!(self, Self::Mindeye | Self::LowLevel)
+    }
 }
 
 /// What stands between voxels and the residual MLP.
@@ -40,6 +54,9 @@ impl fmt::Display for PartName {
         f.write_str(match self {
             Self::Mindeye => "mindeye",
             Self::LowLevel => "low-level",
+            Self::Encoder => "encoder",
+            Self::Vae => "vae",
+            Self::Unet => "unet",
         })
     }
 }
@@ -56,7 +73,8 @@ pub(super) struct Setting<'a> {
 pub(super) struct Batch<'a> {
     /// Number of the batch since the training began, from 0: every random draw follows from it and the seed.
     pub(super) number: u64,
-    pub(super) examples: Vec<&'a Example>,
+    /// Which of the training images or pictures, by their number among these.
+    pub(super) items: &'a [usize],
     pub(super) phase: Phase,
 }
 
@@ -93,10 +111,26 @@ pub(super) trait Part {
     ///
     /// # Errors
     /// A file that cannot be written.
-    fn write(&self, commit: &Commit, previous: &std::path::Path) -> Result<(), TrainError>;
+    fn write(&self, commit: &Commit, previous: &Path) -> Result<(), TrainError>;
+    /// Lines for the training's identity: files of other parts that this one learns from.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn learns_from(&self) -> Result<String, TrainError> {
+        Ok(String::new())
+    }
+    /// Pictures that show what the part can do by now, for those that make or sort pictures.
+    fn samples(&self) -> Option<Sheet> {
+        None
+    }
 }
 
 impl Setting<'_> {
+    /// The training images that a batch calls `items`.
+    pub(super) fn training_examples(&self, items: &[usize]) -> Vec<&Example> {
+        items.iter().map(|item| &self.examples.train[*item]).collect()
+    }
+
     /// Rows of an array `[images, ..]` that belong to `examples`, as a tensor of `shape` with the batch first.
     pub(super) fn rows_of(&self, array: ArrayView2<'_, f32>, examples: &[&Example], shape: &[usize]) -> Tensor {
         let mut values: Vec<f32> = Vec::with_capacity(examples.len() * array.ncols());

@@ -119,9 +119,11 @@ impl PriorNetwork {
     }
 }
 
-/// x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε, with `kept` = ᾱ_t `[B]`.
+/// x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε, with `kept` = ᾱ_t `[B]` and x_0, ε `[B, ..]`.
 pub fn noised(clean: &Tensor, noise: &Tensor, kept: &Tensor) -> Tensor {
-    let kept = kept.view([-1, 1, 1]);
+    let mut one_each = vec![1; clean.dim()];
+    one_each[0] = -1;
+    let kept = kept.view(&one_each[..]);
     let rest: Tensor = 1.0 - &kept;
     clean * kept.sqrt() + noise * rest.sqrt()
 }

@@ -1,6 +1,7 @@
 //! Where a training stands: weights, moments and average in one file, from which it goes on as if never stopped.
 
 use super::adamw::AdamW;
+use super::loss_scale::LossScale;
 use super::parameters::{Parameters, sizes, tensor_of};
 use crate::TrainError;
 use crate::checkpoint::{Numbers, read_safetensors, write_safetensors};
@@ -23,8 +24,12 @@ pub(super) struct Place {
     pub(super) epochs: u32,
     /// Batches done, in all epochs.
     pub(super) batches: u64,
-    /// Updates done.
+    /// Updates done, those included that an overflow took back.
     pub(super) updates: u64,
+    /// Updates that an overflow took back.
+    pub(super) skipped: u64,
+    /// The factor on the loss, in float16.
+    pub(super) loss_scale: Option<LossScale>,
     pub(super) best: Option<Best>,
 }
 
@@ -83,7 +88,7 @@ pub(super) fn read(path: &Path, tensors: &mut Tensors<'_>, identity: &str) -> Re
     if let Some(average) = &tensors.average {
         average.iter().try_for_each(|(key, tensor)| fill(format!("e.{key}"), tensor))?;
     }
-    tensors.optimiser.updates = place.updates;
+    tensors.optimiser.updates = place.updates - place.skipped;
     Ok(place)
 }
 
@@ -94,6 +99,8 @@ fn metadata(place: &Place, identity: &str) -> BTreeMap<String, String> {
         ("epochs", place.epochs.to_string()),
         ("batches", place.batches.to_string()),
         ("updates", place.updates.to_string()),
+        ("skipped", place.skipped.to_string()),
+        ("loss_scale", place.loss_scale.map(|s| format!("{} {}", s.scale, s.good)).unwrap_or_default()),
         ("best", best.unwrap_or_default()),
     ];
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
@@ -108,10 +115,22 @@ fn place_of(header: &std::collections::HashMap<String, String>) -> Option<Place>
         }
         _ => return None,
     };
+    let loss_scale: Vec<&str> = header.get("loss_scale")?.split_whitespace().collect();
+    let loss_scale = match loss_scale[..] {
+        [] => None,
+        [scale, good] => Some(LossScale { scale: scale.parse().ok()?, good: good.parse().ok()? }),
+        _ => return None,
+    };
+    let (updates, skipped) = (header.get("updates")?.parse().ok()?, header.get("skipped")?.parse().ok()?);
+    if skipped > updates {
+        return None;
+    }
     Some(Place {
         epochs: header.get("epochs")?.parse().ok()?,
         batches: header.get("batches")?.parse().ok()?,
-        updates: header.get("updates")?.parse().ok()?,
+        updates,
+        skipped,
+        loss_scale,
         best,
     })
 }

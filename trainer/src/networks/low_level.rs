@@ -7,6 +7,7 @@
 //! Spec: MindEye section 4.1; the upsampler is diffusers' VAE decoder. Attention keys are today's (`to_q`, ...).
 
 use super::layout::Layout;
+use super::picture_blocks::add_decoder;
 use mindeye_config::ModelDimensions;
 
 /// Width of the teacher's features (VICRegL's map projector).
@@ -34,6 +35,9 @@ pub struct LowLevel {
 }
 
 impl LowLevel {
+    /// Residual blocks in each stage of the upsampler.
+    pub const RESNETS: usize = 2;
+
     /// The network of these sizes.
     #[must_use]
     pub fn of(model: &ModelDimensions) -> Self {
@@ -54,13 +58,6 @@ impl LowLevel {
         self.map_side << self.channels.len().saturating_sub(1)
     }
 
-    /// Channels of the upsampler's stages in the order in which they run: (in, out) of each.
-    #[must_use]
-    pub fn stages(&self) -> Vec<(usize, usize)> {
-        let outwards: Vec<usize> = self.channels.iter().rev().copied().collect();
-        (0..outwards.len()).map(|i| (outwards[i.saturating_sub(1)], outwards[i])).collect()
-    }
-
     /// Tensors that the exported network has.
     #[must_use]
     pub fn layout(&self) -> Layout {
@@ -73,7 +70,8 @@ impl LowLevel {
         }
         layout.linear_without_bias("lin1", self.map_channels * self.map_side * self.map_side, hidden);
         layout.norm("norm", self.map_channels);
-        self.add_upsampler(&mut layout);
+        let outwards: Vec<usize> = self.channels.iter().rev().copied().collect();
+        add_decoder(&mut layout, "upsampler", (self.map_channels, LATENT), &outwards, Self::RESNETS);
         layout
     }
 
@@ -87,38 +85,6 @@ impl LowLevel {
         }
         layout.conv("maps_projector.6", TEACHER_WIDTH, TEACHER_WIDTH, 1, true);
         layout
-    }
-
-    fn add_upsampler(&self, layout: &mut Layout) {
-        let stages = self.stages();
-        let (widest, narrowest) = (stages[0].1, stages[stages.len() - 1].1);
-        layout.conv("upsampler.conv_in", widest, self.map_channels, 3, true);
-        add_resnet(layout, "upsampler.mid_block.resnets.0", widest, widest);
-        layout.norm("upsampler.mid_block.attentions.0.group_norm", widest);
-        for projection in ["to_q", "to_k", "to_v", "to_out.0"] {
-            layout.linear(&format!("upsampler.mid_block.attentions.0.{projection}"), widest, widest);
-        }
-        add_resnet(layout, "upsampler.mid_block.resnets.1", widest, widest);
-        for (i, (inner, out)) in stages.iter().enumerate() {
-            let key = format!("upsampler.up_blocks.{i}");
-            add_resnet(layout, &format!("{key}.resnets.0"), *out, *inner);
-            add_resnet(layout, &format!("{key}.resnets.1"), *out, *out);
-            if i + 1 < stages.len() {
-                layout.conv(&format!("{key}.upsamplers.0.conv"), *out, *out, 3, true);
-            }
-        }
-        layout.norm("upsampler.conv_norm_out", narrowest);
-        layout.conv("upsampler.conv_out", LATENT, narrowest, 3, true);
-    }
-}
-
-fn add_resnet(layout: &mut Layout, key: &str, out: usize, inner: usize) {
-    layout.norm(&format!("{key}.norm1"), inner);
-    layout.conv(&format!("{key}.conv1"), out, inner, 3, true);
-    layout.norm(&format!("{key}.norm2"), out);
-    layout.conv(&format!("{key}.conv2"), out, out, 3, true);
-    if out != inner {
-        layout.conv(&format!("{key}.conv_shortcut"), out, inner, 1, true);
     }
 }
 

@@ -3,6 +3,8 @@
 mod curves;
 mod log;
 mod page;
+mod sheet;
 
 pub use log::{EpochRow, Log};
 pub use page::{Facts, training_report};
+pub use sheet::Sheet;

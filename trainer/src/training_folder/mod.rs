@@ -24,7 +24,7 @@ pub use facts::{DatasetFacts, Provenance, TrialsUsed};
 pub use map::NpyMap;
 pub(crate) use map::map_file;
 pub use read::{TokenShape, TrainingFolder};
-pub(crate) use trial::trial_table;
 pub use trial::{Split, Trial, split_hash};
+pub(crate) use trial::{read_trials, trial_table};
 pub(crate) use zscore::moments;
 pub use zscore::{fit_zscore, zscored_rows};

@@ -59,7 +59,7 @@ pub struct Trial {
 }
 
 /// Reads `trials.tsv`, one or more lines.
-pub(super) fn read_trials(path: &Path) -> Result<Vec<Trial>, FolderError> {
+pub(crate) fn read_trials(path: &Path) -> Result<Vec<Trial>, FolderError> {
     let table = Table::read(path)?;
     let trials = table.rows().map(|row| trial_of(&row)).collect::<Result<Vec<_>, _>>()?;
     if trials.is_empty() {

@@ -20,6 +20,51 @@ pub(crate) const MODEL: &str = "voxels = 40\nhidden = 24\nblocks = 2\ntokens = 3
     prior_depth = 1\nprior_heads = 2\nprior_head_dim = 8\nlow_level_hidden = 16\nlow_level_map_channels = 6\n\
     low_level_map_side = 2\nupsampler_channels = [4, 8, 12]\nvae_channels = [4, 8]\nvae_layers_per_block = 1\nnorm_groups = 2\n";
 
+/// The same with tokens of two by two patches and one more, as a picture encoder gives them; pictures of 16 px.
+pub(crate) const PICTURE_MODEL: &str = "voxels = 40\nhidden = 24\nblocks = 2\ntokens = 5\ntoken_dim = 8\nprojector_hidden = 16\n\
+    prior_depth = 1\nprior_heads = 2\nprior_head_dim = 8\nlow_level_hidden = 16\nlow_level_map_channels = 6\n\
+    low_level_map_side = 2\nupsampler_channels = [4, 8, 12]\nvae_channels = [4, 8]\nvae_layers_per_block = 1\nnorm_groups = 2\n";
+
+/// Encoder and UNet in miniature.
+pub(crate) const RENDERER: &str = "unet_channels = [8, 16]\nunet_attends = [true, false]\nunet_layers_per_block = 1\n\
+    unet_heads = 2\nunet_time_width = 32\nencoder_patch = 4\nencoder_width = 16\nencoder_mlp = 24\nencoder_layers = 1\n\
+    encoder_heads = 2\n";
+
+/// Replaces the model of the folder in `home` by [`PICTURE_MODEL`], its targets by ones of that shape, and adds a picture
+/// for every image (a disc of some colour, place and size on a ground of another) and what a bundle needs of a scanner.
+pub(crate) fn add_pictures(home: &Path, images: usize) {
+    let data = home.join("data");
+    fs::write(home.join("model.toml"), PICTURE_MODEL).unwrap();
+    fs::write(home.join("renderer.toml"), RENDERER).unwrap();
+    fs::create_dir_all(data.join("images")).unwrap();
+    let mut draws = Draws::new(2, 0, "pictures");
+    let targets = Array3::from_shape_simple_fn((images, 5, DIM), || draws.normal() as f32);
+    ndarray_npy::write_npy(data.join("targets.npy"), &targets).unwrap();
+    for image in 0..images {
+        let mut colour = || [(); 3].map(|()| (255.0 * draws.uniform()) as u8);
+        let (ground, disc) = (colour(), colour());
+        let (x, y, radius) = (16.0 * draws.uniform(), 16.0 * draws.uniform(), 3.0 + 4.0 * draws.uniform());
+        let picture = image::RgbImage::from_fn(16, 16, |px, py| {
+            let inside = (f64::from(px) - x).hypot(f64::from(py) - y) < radius;
+            image::Rgb(if inside { disc } else { ground })
+        });
+        picture.save(data.join(format!("images/image{image:03}.png"))).unwrap();
+    }
+    let recipe = include_str!("../../../config/preprocess/demo.toml");
+    fs::write(data.join("preprocess.toml"), recipe).unwrap();
+    let recipe: mindeye_config::PreprocessConfig = toml::from_str(recipe).unwrap();
+    let mut facts = toml::Table::new();
+    facts.insert("beta_unit".into(), "percent-signal-change".into());
+    facts.insert("estimator".into(), toml::Value::try_from(recipe.estimator()).unwrap());
+    fs::write(data.join("dataset.toml"), facts.to_string()).unwrap();
+    let affine = [[2.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+    let grid = mindeye_preprocess::Grid { dim: [5, 5, 2], affine };
+    let mask = mindeye_preprocess::Mask::from_voxels(grid.clone(), (3..3 + VOXELS as u32).collect()).unwrap();
+    mask.write(&data.join("mask.nii.gz")).unwrap();
+    let kind = mindeye_preprocess::VoxelType::Int16;
+    mindeye_preprocess::write_volume(&data.join("reference.nii.gz"), &grid, kind, &[1; 100]).unwrap();
+}
+
 /// A folder with [`TRAIN`] training images.
 pub(crate) fn folder(home: &Path) -> PathBuf {
     folder_of(home, TRAIN)
@@ -73,8 +118,9 @@ pub(crate) fn fit(home: &Path, out: &str, more: &[&str]) -> Output {
 }
 
 pub(crate) fn fit_command(home: &Path, out: &str, more: &[&str]) -> Command {
-    let base = ["fit", "--data", "data", "--model", "model.toml", "--out", out, "--batch", "8"];
-    command(home, &[&base, more].concat())
+    let base = ["fit", "--data", "data", "--model", "model.toml", "--out", out];
+    let batch = if more.contains(&"--batch") { &[][..] } else { &["--batch", "8"] };
+    command(home, &[&base, batch, more].concat())
 }
 
 /// `mindeye-train` in `home` with these arguments.
