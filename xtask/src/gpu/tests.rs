@@ -51,7 +51,12 @@ fn a_parcel_does_not_replace_a_folder_nor_take_what_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let workspace = Workspace::within(folder.path());
     let pack = |out: &Path, add: &[&str]| {
-        let pack = Pack { out: out.to_path_buf(), piece_mib: 40, only_capability: None, add: add.iter().map(PathBuf::from).collect() };
+        let pack = Pack {
+            out: out.to_path_buf(),
+            piece_mib: 40,
+            only_capability: None,
+            add: add.iter().map(PathBuf::from).collect(),
+        };
         make_parcel(&workspace, &pack).unwrap_err()
     };
     let cases =

@@ -64,8 +64,7 @@ fn entry(library: &[u8], at: usize) -> Option<(Entry, usize)> {
     let length = usize::try_from(u64::from_le_bytes(bytes(library, at + 8)?)).ok()?;
     let start = at.checked_add(header).filter(|_| (32..=LONGEST).contains(&header))?;
     let payload = start..start.checked_add(length)?;
-    let (kind, capability) =
-        (u16::from_le_bytes(bytes(library, at)?), u32::from_le_bytes(bytes(library, at + 28)?));
+    let (kind, capability) = (u16::from_le_bytes(bytes(library, at)?), u32::from_le_bytes(bytes(library, at + 28)?));
     let next = payload.end;
     Some((Entry { kind, capability, payload }, next))
 }
