@@ -23,6 +23,7 @@ mod manifest;
 mod model;
 mod motion;
 mod name;
+mod new_folder;
 mod preprocess;
 mod renderer;
 mod runtime;
@@ -55,6 +56,7 @@ pub use manifest::{
 pub use model::ModelDimensions;
 pub use motion::{Interpolation, MotionConfig, MotionKind, MotionReference};
 pub use name::{Name, NameError};
+pub use new_folder::NewFolder;
 pub use preprocess::{BetaConfig, PreprocessConfig, ZscoreConfig};
 pub use renderer::RendererDimensions;
 pub use runtime::{RUNTIME_DIR_VARIABLE, runtime_library};

@@ -176,7 +176,12 @@ fn a_bundle_is_written_again_with_its_calibration_and_is_another() {
     assert_eq!(others(&calibrated), others(&bundle));
     let again = Calibration { abstain_below: 0.5, ..calibration() };
     calibrated.write_calibrated(&again, &home.path().join("again")).unwrap();
-    assert_eq!(mindeye_decode::Bundle::open(&home.path().join("again")).unwrap().calibration, Some(again));
+    assert_eq!(mindeye_decode::Bundle::open(&home.path().join("again")).unwrap().calibration, Some(again.clone()));
+    // Once, the folder in the making was the bundle itself where that was called so, and its files were emptied.
+    let [partial, beside] = ["b.partial", "b.calibrated"].map(|name| home.path().join(name));
+    calibrated.write_calibrated(&again, &partial).unwrap();
+    mindeye_decode::Bundle::open(&partial).unwrap().write_calibrated(&calibration(), &beside).unwrap();
+    assert_eq!(mindeye_decode::Bundle::open(&partial).unwrap().calibration, Some(again));
     let other = Calibration { pool_size: 62, ..calibration() };
     let refusal = bundle.write_calibrated(&other, &home.path().join("other")).unwrap_err().to_string();
     assert_eq!(refusal, "bundle: `calibration.toml`: pool_size is 62, manifest.toml says 5");

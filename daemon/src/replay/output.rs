@@ -1,6 +1,7 @@
 //! What a replay leaves behind: betas, answers, pictures, and how they compare with the record.
 
 use super::replayer::Replayer;
+use mindeye_config::NewFolder;
 use mindeye_preprocess::TrialBeta;
 use ndarray::Array2;
 use serde_json::Value;
@@ -10,7 +11,8 @@ use std::sync::Arc;
 
 /// Everything goes into a folder beside `out`, which is renamed once it is whole.
 pub(super) fn write(replayer: &Replayer, out: &Path) -> std::io::Result<()> {
-    let partial = out.with_extension("partial");
+    let new = NewFolder::beside(out)?;
+    let partial = new.path();
     std::fs::create_dir_all(partial.join("pictures"))?;
     std::fs::write(partial.join("betas.tsv"), betas_table(&replayer.betas))?;
     write_betas(&replayer.betas, replayer.prepared.bundle.mask.len(), &partial.join("betas.npy"))?;
@@ -27,7 +29,7 @@ pub(super) fn write(replayer: &Replayer, out: &Path) -> std::io::Result<()> {
         std::fs::write(partial.join(picture.path()), &picture.png)?;
     }
     std::fs::write(partial.join("replay.json"), serde_json::to_string_pretty(&replayer.report)?)?;
-    std::fs::rename(&partial, out)
+    new.keep()
 }
 
 fn betas_table(betas: &[Arc<TrialBeta>]) -> String {

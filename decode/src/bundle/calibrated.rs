@@ -2,7 +2,7 @@
 
 use super::{BundleError, CALIBRATION, ENGINES_MANIFEST, MANIFEST, read_manifest};
 use crate::confidence::Calibration;
-use mindeye_config::{EnginesManifest, FileEntry, load, sha256_of_bytes};
+use mindeye_config::{EnginesManifest, FileEntry, NewFolder, load, sha256_of_bytes};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,8 @@ use std::path::Path;
 /// [`BundleError::Unreadable`] naming the file, also where one cannot be written.
 pub(super) fn write(from: &Path, calibration: &Calibration, to: &Path) -> Result<(), BundleError> {
     let (mut manifest, _) = read_manifest(from)?;
-    let partial = to.with_extension("partial");
+    let new = NewFolder::beside(to).map_err(BundleError::unreadable(to))?;
+    let partial = new.path();
     let mut paths = BTreeSet::new();
     super::files::collect(from, "", &mut paths)?;
     for path in paths.iter().filter(|path| ![MANIFEST, CALIBRATION, ENGINES_MANIFEST].contains(&path.as_str())) {
@@ -35,7 +36,7 @@ pub(super) fn write(from: &Path, calibration: &Calibration, to: &Path) -> Result
         let engines = EnginesManifest { bundle: sha256_of_bytes(list.as_bytes()), ..engines };
         put(&partial.join(ENGINES_MANIFEST), &self::text(&engines))?;
     }
-    fs::rename(&partial, to).map_err(BundleError::unreadable(to))
+    new.keep().map_err(BundleError::unreadable(to))
 }
 
 fn take_over(from: &Path, to: &Path) -> Result<(), BundleError> {

@@ -34,7 +34,7 @@ pub(crate) fn ready(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Made aside and renamed, so that a bundle that is there is whole.
 fn make(workspace: &Workspace, exporter: &Path, folder: &Path) -> Result<()> {
-    let (partial, watch) = (folder.with_extension("partial"), Stopwatch::start());
+    let (partial, watch) = (folder.with_extension("uncalibrated"), Stopwatch::start());
     eprintln!("demo: making the bundle");
     unpack::remove(&partial)?;
     if let Some(parent) = partial.parent() {
