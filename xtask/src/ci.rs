@@ -28,6 +28,10 @@ pub(crate) struct Arguments {
 const STEPS: [&str; 6] = ["format", "architecture", "lints", "docs", "tests", DEMO];
 const DEMO: &str = "demo";
 
+/// What is compiled for a GPU and needs none to be read.
+const CUDA: [&str; 6] = ["-p", "mindeye-engine", "-p", "mindeye-benches", "--features", CUDA_FEATURES];
+const CUDA_FEATURES: &str = "mindeye-engine/onnxruntime-cuda,mindeye-benches/onnxruntime-cuda";
+
 /// A step and how it went.
 struct Outcome {
     name: &'static str,
@@ -62,12 +66,18 @@ fn step(workspace: &Workspace, name: &str) -> Result<()> {
         "format" => cargo(&mut workspace.cargo(&["fmt", "--all", "--check"])),
         "architecture" => invariants::check(workspace),
         "lints" => {
-            cargo(&mut workspace.cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+            lint(workspace, &["--workspace"])?;
+            lint(workspace, &CUDA)
         }
         "docs" => cargo(workspace.cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-Dwarnings")),
         "tests" => chore(workspace, &["test"]),
         _ => chore(workspace, &["demo", "--headless", "--trials", "3", "--json"]),
     }
+}
+
+fn lint(workspace: &Workspace, what: &[&str]) -> Result<()> {
+    let mut clippy = workspace.cargo(&["clippy", "--locked", "--all-targets"]);
+    cargo(clippy.args(what).args(["--", "-D", "warnings"]))
 }
 
 fn cargo(command: &mut Command) -> Result<()> {
