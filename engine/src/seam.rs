@@ -66,7 +66,8 @@ pub(crate) fn check_copy(from: &Buffer, to: &Buffer) -> Result<(), EngineError> 
     Err(EngineError::Copy { from: from.spec().to_string(), to: to.spec().to_string() })
 }
 
-/// An opened network. Equal inputs give equal bytes, in any session of the same engine and network.
+/// An opened network. Equal inputs give equal bytes, in any session of the same engine and network, but for operators that a
+/// library sums in no fixed order: `GroupNorm` of ONNX Runtime's CUDA provider (one level of 255 in a picture).
 pub trait Session: Send {
     /// Inputs in the order of [`Session::run`].
     fn inputs(&self) -> &[TensorSpec];

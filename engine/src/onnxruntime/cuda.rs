@@ -52,7 +52,7 @@ impl OnnxRuntimeCuda {
         Ok(Self { library: SOURCE.open()?, device, options })
     }
 
-    /// Memory as it is asked for: an arena that doubles would hold half as much again as ten networks need.
+    /// Memory as it is asked for: an arena that doubles may hold twice what a network needs, and a bundle has ten.
     fn compile(&self, network: &NetworkFile) -> ort::Result<ort::session::Session> {
         ort::session::Session::builder(&self.library.environment)?
             .with_execution_providers([self.provider(network.precision).build().error_on_failure()])?
