@@ -202,9 +202,7 @@ impl<'a> Maker<'a> {
             None => self.made_here(network.as_ref(), &state, &entry)?,
         };
         hold_to(&self.runtime, self.folder, &entry, &case)?;
-        if self.dialect != Dialect::Portable {
-            redraw(self.dialect, self.folder, network.as_ref(), &state, origin, self.precision)?;
-        }
+        redraw(self.dialect, self.folder, network.as_ref(), &state, origin, self.precision)?;
         self.told.entry(whose).or_default().push(source.name);
         self.goldens.push(case);
         self.entries.push(entry);

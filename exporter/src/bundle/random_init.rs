@@ -192,9 +192,7 @@ fn write_networks(
             Some(runtime) => runtime_case(runtime, folder, &entry, init.seed)?,
             None => golden_case(network, &state, bundle_batch(network), init.seed),
         });
-        if init.dialect != Dialect::Portable {
-            redraw(init.dialect, folder, network, &state, origin, init.precision)?;
-        }
+        redraw(init.dialect, folder, network, &state, origin, init.precision)?;
         entries.push(entry);
         if name == sizes.backbone.name() {
             begin("gallery");

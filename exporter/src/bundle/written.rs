@@ -42,7 +42,8 @@ pub(super) fn write_network(
     })
 }
 
-/// Writes the graph again in `dialect` over the portable one, which has been judged by then: no CPU runs the other.
+/// Where `dialect` is another than the portable one and draws this network differently, writes its graph over the portable
+/// one, which has been judged by then: no CPU runs the other.
 ///
 /// # Errors
 /// As [`write_network`].
@@ -54,6 +55,9 @@ pub(super) fn redraw(
     origin: (&Path, Sha256),
     precision: Precision,
 ) -> Result<(), ExportError> {
+    if dialect == Dialect::Portable {
+        return Ok(());
+    }
     let model = model_in(dialect, network, state, origin, precision)?;
     if model.is_portable() {
         return Ok(());

@@ -103,10 +103,7 @@ impl Drawing<'_, '_> {
         let q = self.linear(&format!("{key}.to_q"), &places)?;
         let k = self.linear(&format!("{key}.to_k"), &places)?;
         let v = self.linear(&format!("{key}.to_v"), &places)?;
-        let mixed = match self.dialect {
-            Dialect::Portable => self.attention(&format!("{key}/attention"), &q, &k, &v)?,
-            Dialect::OnnxRuntimeCuda => self.multi_head(key, [&q, &k, &v], 1)?,
-        };
+        let mixed = self.multi_head(key, [&q, &k, &v], 1)?;
         let mixed = self.linear(&format!("{key}.to_out.0"), &mixed)?;
         let picture = self.picture(&format!("{key}/picture"), &mixed, x.shape())?;
         self.graph.add(key, x, &picture)

@@ -252,6 +252,9 @@ impl<'s, 'w> Drawing<'s, 'w> {
         if self.dialect == Dialect::OnnxRuntimeCuda {
             return self.graph.multi_head_attention(&node, [q, k, v], heads);
         }
+        if heads == 1 {
+            return self.attention(&node, q, k, v);
+        }
         let mut split = |x: &Wire| self.split_heads(&format!("{}/heads", x.name()), x, heads);
         let (q, k, v) = (split(q)?, split(k)?, split(v)?);
         let mixed = self.attention(&node, &q, &k, &v)?;
