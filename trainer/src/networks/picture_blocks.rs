@@ -32,19 +32,9 @@ pub(super) fn add_decoder(
     stages: &[usize],
     resnets: usize,
 ) {
-    let mut channels = stages[0];
-    layout.conv(&format!("{prefix}.conv_in"), channels, input, 3, true);
-    add_middle(layout, &format!("{prefix}.mid_block"), channels);
-    for (i, stage) in stages.iter().enumerate() {
-        let key = format!("{prefix}.up_blocks.{i}");
-        for j in 0..resnets {
-            add_resnet(layout, &format!("{key}.resnets.{j}"), *stage, channels);
-            channels = *stage;
-        }
-        if i + 1 < stages.len() {
-            layout.conv(&format!("{key}.upsamplers.0.conv"), channels, channels, 3, true);
-        }
-    }
+    layout.conv(&format!("{prefix}.conv_in"), stages[0], input, 3, true);
+    add_middle(layout, &format!("{prefix}.mid_block"), stages[0]);
+    let channels = add_stages(layout, &format!("{prefix}.up_blocks"), "upsamplers", stages, resnets);
     add_end(layout, prefix, channels, output);
 }
 
@@ -57,20 +47,27 @@ pub(super) fn add_encoder(
     stages: &[usize],
     resnets: usize,
 ) {
+    layout.conv(&format!("{prefix}.conv_in"), stages[0], input, 3, true);
+    let channels = add_stages(layout, &format!("{prefix}.down_blocks"), "downsamplers", stages, resnets);
+    add_middle(layout, &format!("{prefix}.mid_block"), channels);
+    add_end(layout, prefix, channels, output);
+}
+
+/// Appends the residual blocks of `stages`, with a convolution in `resamplers` between one stage and the next; the
+/// channels that come out.
+fn add_stages(layout: &mut Layout, blocks: &str, resamplers: &str, stages: &[usize], resnets: usize) -> usize {
     let mut channels = stages[0];
-    layout.conv(&format!("{prefix}.conv_in"), channels, input, 3, true);
     for (i, stage) in stages.iter().enumerate() {
-        let key = format!("{prefix}.down_blocks.{i}");
+        let key = format!("{blocks}.{i}");
         for j in 0..resnets {
             add_resnet(layout, &format!("{key}.resnets.{j}"), *stage, channels);
             channels = *stage;
         }
         if i + 1 < stages.len() {
-            layout.conv(&format!("{key}.downsamplers.0.conv"), channels, channels, 3, true);
+            layout.conv(&format!("{key}.{resamplers}.0.conv"), channels, channels, 3, true);
         }
     }
-    add_middle(layout, &format!("{prefix}.mid_block"), channels);
-    add_end(layout, prefix, channels, output);
+    channels
 }
 
 fn add_end(layout: &mut Layout, prefix: &str, channels: usize, output: usize) {
